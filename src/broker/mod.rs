@@ -1,0 +1,1 @@
+//! What the daemon is, callable without a socket; knows nothing of clients, terminals or config files.

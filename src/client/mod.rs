@@ -1,0 +1,1 @@
+//! Speaking to any Kafka broker: cluster view, producer, consumer, group member, admin.

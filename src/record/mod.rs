@@ -1,0 +1,1 @@
+//! The record batch (magic 2) as bytes: view, iterate, build, compress, validate.

@@ -1,0 +1,1 @@
+//! Sockets to broker: accept, decode, call the broker, answer in order.

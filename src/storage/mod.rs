@@ -1,0 +1,1 @@
+//! Files: segments, indexes, logs, recovery, retention; synchronous.

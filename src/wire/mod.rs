@@ -1,0 +1,1 @@
+//! The Kafka protocol as bytes: frames, message definitions, error codes.
