@@ -1,1 +1,25 @@
-//! The record batch (magic 2) as bytes: view, iterate, build, compress, validate.
+//! The record batch (magic 2) as bytes: view, iterate, build, compress, validate; it must never trust a length.
+//!
+//! The format is that of <https://kafka.apache.org/documentation/#messageformat> (KIP-98, KIP-482 does not
+//! touch it): a header of 61 bytes, then records of varints, all of them compressed as one block or none.
+
+mod batch;
+mod builder;
+mod codec;
+mod control;
+mod crc;
+mod error;
+mod iter;
+mod rewrite;
+mod validate;
+mod varint;
+
+pub use batch::{Batch, BatchHeader, HEADER_LEN, LENGTH_PREFIX, NO_PRODUCER_ID, TimestampType, WRITE_PREFIX};
+pub use builder::{BatchBuilder, ProducerStamp, record_len};
+pub use codec::{Codec, Compression, Compressor, Decompressor};
+pub use control::{ControlMarker, end_transaction_batch};
+pub use crc::crc32c;
+pub use error::{RecordError, RecordFault, RecordFaultKind};
+pub use iter::{Header, Headers, Record, Records};
+pub use rewrite::{Restamp, restamp_header, set_producer};
+pub use validate::{BatchSummary, Rules, TimestampRule, validate_produce};
