@@ -1,6 +1,7 @@
 //! What a client may be told, by Kafka's property names; values are checked here and nowhere else.
 
 use super::ClientError;
+use crate::record::Compression;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -80,22 +81,6 @@ pub enum Reset {
     End,
     /// Fail (`none`).
     Fail,
-}
-
-/// What a batch is compressed with (`compression.type`); the level only where the codec has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// gzip, levels 1 to 9.
-    Gzip(Option<i32>),
-    /// snappy.
-    Snappy,
-    /// lz4.
-    Lz4,
-    /// zstd, levels -131072 to 22.
-    Zstd(Option<i32>),
 }
 
 /// Which acknowledgement a produce waits for (`acks`).
@@ -197,7 +182,7 @@ impl ClientOptions {
             api_timeout: Duration::from_secs(60),
             acks: Acks::All,
             idempotence: true,
-            compression: Compression::None,
+            compression: Compression::NONE,
             batch_bytes: 128 << 10,
             linger: Duration::from_millis(5),
             max_request_bytes: 1 << 20,

@@ -3,6 +3,7 @@
 
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
+use crate::record::{BatchHeader, Decompressor, Record};
 use std::ops::ControlFlow;
 
 /// Where reading begins.
@@ -42,25 +43,6 @@ pub enum Event {
     Gone(TopicPartition),
 }
 
-/// A record as it lies in a fetched batch.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordView<'a> {
-    /// Its offset.
-    pub offset: i64,
-    /// Its time, ms since 1970; -1 when it has none.
-    pub timestamp: i64,
-    /// Its key, or null.
-    pub key: Option<&'a [u8]>,
-    /// Its value, or null.
-    pub value: Option<&'a [u8]>,
-    /// The leader epoch of its batch, -1 when unknown.
-    pub leader_epoch: i32,
-}
-
-/// Buffers for decompression that live from chunk to chunk. One for a consumer's reader is enough.
-#[derive(Debug, Default)]
-pub struct Scratch {}
-
 /// Fetched batches of one partition, whole, in order; checked while being visited.
 #[derive(Debug)]
 pub struct Chunk {
@@ -74,8 +56,8 @@ impl Chunk {
     pub fn visit(
         &self,
         _from: i64,
-        _scratch: &mut Scratch,
-        _each: impl FnMut(RecordView<'_>) -> ControlFlow<()>,
+        _scratch: &mut Decompressor,
+        _each: impl FnMut(&BatchHeader, Record<'_>) -> ControlFlow<()>,
     ) -> Result<i64, ClientError> {
         unimplemented!()
     }

@@ -2,14 +2,12 @@
 //! pipelined and in order; never acknowledges what the broker did not.
 
 use super::{Client, ClientError};
+use crate::record::Header;
 use std::sync::Arc;
 
 /// A topic this producer knows, an index that is cheap to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Topic(pub(super) u32);
-
-/// A header of a record: name, and value or null.
-pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// What a producer has done so far; all counts are records unless they say bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
