@@ -1,1 +1,13 @@
-//! Sockets: one stream type, listening, one outgoing connection.
+//! Sockets: one stream type over every transport, listening, and one outgoing connection; must never know what travels on them.
+
+mod address;
+mod dial;
+mod listen;
+mod path;
+mod send_file;
+mod stream;
+
+pub use address::{Address, AddressError};
+pub use dial::{DialError, dial};
+pub use listen::{Accepted, Acceptor, ListenError, Listener};
+pub use stream::{FileRange, Remote, SOCKET_BUFFER, SocketOptions, Stream};

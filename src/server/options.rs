@@ -1,0 +1,81 @@
+//! What the server is started with, as plain values; must never read a setting itself.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::net::{Listener, SocketOptions};
+
+/// A listening socket and how its clients are told to reach this node.
+#[derive(Debug)]
+pub struct ListenerOptions {
+    /// Bound already, so that whoever starts the daemon learns of a taken port first.
+    pub listener: Listener,
+    /// Host and port that answers name (Kafka's `advertised.listeners`). None: the bound address, and for
+    /// a wildcard address the one the connection came in on. Unix listeners always say `unix`, 0.
+    pub advertised: Option<(String, u16)>,
+}
+
+/// What the server needs to start.
+#[derive(Debug)]
+pub struct ServerOptions {
+    /// Sockets to accept from, bound and listening. At least one.
+    pub listeners: Vec<ListenerOptions>,
+    /// Worker threads; 0 means one for each core.
+    pub workers: usize,
+    /// Bounds on what clients may hold.
+    pub limits: Limits,
+    /// Buffers of TCP connections (Kafka's `socket.send.buffer.bytes`, `socket.receive.buffer.bytes`; -1 is none).
+    pub sockets: SocketOptions,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            workers: 0,
+            limits: Limits::default(),
+            sockets: SocketOptions::default(),
+        }
+    }
+}
+
+/// Bounds on what clients may hold, by Kafka's setting names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `socket.request.max.bytes`: longest request, without its length prefix.
+    pub request_max_bytes: usize,
+    /// `queued.max.request.bytes`: what unfinished requests of all connections may hold together; the first
+    /// 8 KiB of each do not count.
+    pub queued_max_request_bytes: usize,
+    /// `connections.max.idle.ms`: a connection is closed after so long without a byte either way.
+    pub idle: Duration,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`; Unix connections have none.
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`, names resolved.
+    pub max_connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    /// How long the peer of an unfinished request may stay silent.
+    pub stall: Duration,
+    /// The same while other requests wait for the room it holds.
+    pub stall_contended: Duration,
+    /// How long `stop` waits for answers in hand.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_max_bytes: 100 << 20,
+            queued_max_request_bytes: 32 << 20,
+            idle: Duration::from_secs(600),
+            max_connections: usize::MAX,
+            max_connections_per_ip: usize::MAX,
+            max_connections_per_ip_overrides: HashMap::new(),
+            stall: Duration::from_secs(10),
+            stall_contended: Duration::from_secs(1),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
