@@ -1,0 +1,91 @@
+//! The seam to the machine's disk: as few operations as storage can live with; it never retries and never caches.
+
+use std::fmt::Debug;
+use std::io;
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Reading only; the file must be there.
+    Read,
+    /// Reading and writing; the file must be there.
+    Write,
+    /// Reading and writing; made when missing (mode 0600), kept as it is when there.
+    Create,
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name within its folder.
+    pub name: String,
+    /// Whether it is a folder itself.
+    pub is_dir: bool,
+    /// A file's size in bytes; 0 for folders.
+    pub len: u64,
+}
+
+/// Holds the data folder's lock until dropped.
+pub trait Lock: Send + Sync + Debug {}
+
+/// What storage asks of a disk. Paths are absolute or relative to the process; names are UTF-8 (others are not listed).
+pub trait Disk: Send + Sync + Debug + 'static {
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
+    /// Makes a folder (mode 0700) and what is missing above it; fine when it is there.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// What a folder holds, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Gives a file or folder another name; replaces a file of that name at once.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder's entries (creations, renames, removals in it) durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock on a file (made when missing); `WouldBlock` when another holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+}
+
+/// An open file. All positions and lengths are bytes; nothing here moves a cursor.
+pub trait DiskFile: Send + Sync + Debug {
+    /// Reads up to `into.len()` bytes; 0 at the end of the file.
+    fn read_at(&self, into: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Writes all of `parts` one after the other, or fails having written any part of them.
+    fn write_vectored_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+    /// Cuts or extends (with zeros) the file; also gives back space allocated behind its end.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The file's size.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Makes the file's bytes and size durable (fdatasync).
+    fn sync(&self) -> io::Result<()>;
+    /// Reserves space without changing the size; a disk that can not says so (`Unsupported`).
+    fn allocate(&self, position: u64, len: u64) -> io::Result<()>;
+    /// The descriptor, where this is a real file (for sendfile and mmap).
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// Fills `into` from `position`; `UnexpectedEof` when the file ends before.
+pub fn read_exact_at(file: &dyn DiskFile, mut into: &mut [u8], mut position: u64) -> io::Result<()> {
+    while !into.is_empty() {
+        let read = file.read_at(into, position)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        into = &mut into[read..];
+        position += read as u64;
+    }
+    Ok(())
+}
+
+mod real;
+pub use real::RealDisk;

@@ -1,0 +1,44 @@
+//! What a log is told about itself, as plain values under Kafka's names; changeable at run time.
+
+/// One log's settings (Kafka's topic settings that storage acts on).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `segment.bytes`: a segment's largest size, 1 MiB to 2 GiB - 1 in Kafka (tests go lower).
+    pub segment_bytes: u32,
+    /// `segment.ms`: time between the first batch of a segment and the one that rolls it, by their timestamps.
+    pub segment_ms: i64,
+    /// `segment.index.bytes`: largest size of either index.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: bytes of log between two index entries.
+    pub index_interval_bytes: u32,
+    /// `retention.ms`: how long a segment is kept after its latest timestamp; -1 for ever.
+    pub retention_ms: i64,
+    /// `retention.bytes`: how much of the log is kept; -1 for all.
+    pub retention_bytes: i64,
+    /// Whether `cleanup.policy` has `delete`: retention acts only then.
+    pub delete_by_retention: bool,
+    /// `flush.messages`: 1 means synced before visible (the broker acts on it).
+    pub flush_messages: i64,
+    /// `flush.ms`: longest time an append stays unsynced (the broker acts on it).
+    pub flush_ms: i64,
+    /// `producer.id.expiration.ms`: how long an idle producer's sequence is remembered.
+    pub producer_expiration_ms: i64,
+}
+
+impl Default for LogSettings {
+    /// Kafka's defaults, but `flush.messages` 1.
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            delete_by_retention: true,
+            flush_messages: 1,
+            flush_ms: i64::MAX,
+            producer_expiration_ms: 86_400_000,
+        }
+    }
+}
