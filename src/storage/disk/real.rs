@@ -21,7 +21,9 @@ pub struct RealDisk;
 struct RealFile(File);
 
 #[derive(Debug)]
-struct RealLock(#[expect(dead_code, reason = "held for its descriptor, whose closing gives the lock back")] File);
+struct RealLock(
+    #[expect(dead_code, reason = "held for its descriptor, whose closing gives the lock back")] File,
+);
 
 impl Lock for RealLock {}
 
