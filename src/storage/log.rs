@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{DiskFile, Folder, LogSettings, StorageError};
 use crate::model::id::{TopicId, TopicPartition};
+use crate::record::BatchSummary;
 
 /// One partition's log.
 #[derive(Debug)]
@@ -143,10 +144,11 @@ impl Log {
     pub fn append(
         &self,
         bytes: &[u8],
+        summary: &BatchSummary,
         leader_epoch: i32,
         log_append_time: Option<i64>,
     ) -> Result<Appended, StorageError> {
-        let _ = (bytes, leader_epoch, log_append_time);
+        let _ = (bytes, summary, leader_epoch, log_append_time);
         unimplemented!()
     }
 
