@@ -1,0 +1,70 @@
+//! What can go wrong inside the broker, as facts; protocol codes are chosen in `api`, text at the edges.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::id::TopicPartition;
+use crate::record::RecordError;
+use crate::schema::SchemaError;
+use crate::storage::StorageError;
+
+/// Why an operation on a partition, or on the catalog, was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// The partition is not (or no longer) known: deleted, or never made.
+    #[error("there is no such partition")]
+    UnknownPartition,
+    /// The batch is not one a broker stores.
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    /// The log refused or failed.
+    #[error("{0}")]
+    Storage(Arc<StorageError>),
+    /// Bytes of an internal topic can not be read or written.
+    #[error("{0}")]
+    Schema(#[from] SchemaError),
+    /// The broker is closing: nothing new is stored.
+    #[error("the broker is closing")]
+    Closing,
+}
+
+impl From<StorageError> for BrokerError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}
+
+/// Why a data folder could not be opened as a broker.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or its files: held by another process, not klog's, or failing.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// A thread could not be started.
+    #[error("can not start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The machine gives no random bytes.
+    #[error("the machine gives no random bytes")]
+    Random,
+    /// The metadata log holds what can not be read, so that what exists is not known.
+    #[error("record at offset {offset} of the metadata log can not be read: {source}")]
+    Catalog {
+        /// The record's offset.
+        offset: i64,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// A batch of an internal topic is damaged.
+    #[error("a batch of {partition} in {folder} is damaged: {source}", folder = folder.display())]
+    Damaged {
+        /// Which log.
+        partition: TopicPartition,
+        /// The data folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// The catalog or an internal topic could not be written.
+    #[error("{0}")]
+    Broker(#[from] BrokerError),
+}
