@@ -7,6 +7,7 @@ pub mod api;
 mod error;
 mod partition;
 mod peer;
+pub mod settings;
 
 pub use error::{BrokerError, OpenError};
 pub use partition::{InternalRecord, Partition};
@@ -24,7 +25,9 @@ use crate::storage::Disk;
 pub struct BrokerOptions {
     /// The data folder.
     pub data: PathBuf,
-    /// Broker settings by Kafka's names, as given (checked by [`settings::Settings`]).
+    /// The broker's settings.
+    pub settings: settings::Settings,
+    /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
 }
 
@@ -65,6 +68,11 @@ impl Broker {
 
     /// The cluster's id, as its text.
     pub fn cluster_id(&self) -> &str {
+        unimplemented!()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &settings::Settings {
         unimplemented!()
     }
 
