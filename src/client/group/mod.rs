@@ -1,6 +1,8 @@
 //! A member of a classic consumer group: joins, keeps its session alive in a task of its own, and never gives a
 //! partition away before the caller said that its records were delivered.
 
+pub mod assignor;
+
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use std::time::Duration;

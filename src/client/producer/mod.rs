@@ -1,6 +1,8 @@
 //! The producer: records go straight from the caller's buffer into the current batch of a partition, batches leave
 //! pipelined and in order; never acknowledges what the broker did not.
 
+pub mod partitioner;
+
 use super::{Client, ClientError};
 use crate::record::Header;
 use std::sync::Arc;
