@@ -1,3 +1,5 @@
 //! The `klog` binary: hands the process over to the command line and returns its exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    klog::cli::main()
+}

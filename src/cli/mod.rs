@@ -1,1 +1,161 @@
-//! The command line: one file a command; all terminal output is in `output`.
+//! The command line: one file a command; all terminal output is in `output`. Parsing is pure, one step resolves
+//! config, environment and terminal, and only a command's `run` touches disk and network.
+
+pub mod broker;
+pub mod completions;
+pub mod config;
+pub mod consume;
+pub mod context;
+pub mod daemon;
+pub mod exit;
+pub mod group;
+pub mod os;
+pub mod output;
+pub mod produce;
+pub mod signals;
+pub mod topic;
+mod usage;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use context::Context;
+use exit::{Exit, Failure};
+
+/// A durable, replayable log for the shell, and the toolkit around it.
+///
+/// klog keeps records in topics. `klog produce` takes them from stdin, `klog consume` gives them to stdout, and a
+/// local daemon that starts by itself stores them and speaks the Apache Kafka protocol. The same commands work
+/// against any Kafka cluster (-b).
+#[derive(Debug, Parser)]
+#[command(
+    name = "klog",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 110,
+    after_help = "Try it: printf 'a\\nb\\n' | klog produce t && klog consume t -e\n\n\
+        stdout is data, stderr is for people. Exit codes: 0 done, 1 failed, 2 wrong command line or config, \
+        3 no such topic, group or file, 4 not allowed, 5 not in time, 6 some records failed, \
+        7 broker out of reach, 8 corrupt data, 9 nothing matched."
+)]
+pub struct Cli {
+    /// The flags every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The flags every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where the broker is: unix:PATH or HOST:PORT[,HOST:PORT...] [env: KLOG_BROKER] [default: the daemon of the
+    /// data folder]
+    #[arg(short, long, global = true, value_name = "ADDR")]
+    pub broker: Option<String>,
+
+    /// The data folder; without -b it also chooses the daemon [env: KLOG_DATA] [default: ~/.local/share/klog, for
+    /// root /var/lib/klog]
+    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+
+    /// The config file: TOML, or Kafka's format when it is named *.properties [env: KLOG_CONFIG] [default:
+    /// ~/.config/klog/config.toml]
+    #[arg(short = 'F', long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// The profile of the config file to use [env: KLOG_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// A Kafka client property, such as request.timeout.ms=5000 (repeatable)
+    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    pub properties: Vec<String>,
+
+    /// Never start a daemon [env: KLOG_AUTOSTART=0]
+    #[arg(long, global = true)]
+    pub no_autostart: bool,
+
+    /// No progress and no notices on stderr, errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Say more on stderr (repeatable)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What klog can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run, start, stop and look at the local daemon
+    Broker(broker::Args),
+    /// Create, list, describe and delete topics
+    Topic(topic::Args),
+    /// Write records from stdin or files to a topic
+    Produce(produce::Args),
+    /// Write the records of topics to stdout
+    Consume(consume::Args),
+    /// List consumer groups and see how far they have read
+    Group(group::Args),
+    /// Show the settings in force and where each came from
+    Config(config::Args),
+    /// Print the shell code for completion
+    Completions(completions::Args),
+}
+
+/// The clap tree: the single description that help, man pages and completions come from.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs klog with the process's arguments and returns its exit code.
+pub fn main() -> ExitCode {
+    if std::env::var_os("COMPLETE").is_some() {
+        completions::complete();
+    }
+    let exit = match parse(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        Err(error) => usage::report(&error),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn run(cli: Cli) -> Exit {
+    let outcome = Context::resolve(&cli.global).and_then(|context| dispatch(&context, cli.command));
+    outcome.unwrap_or_else(|failure| output::failure(&failure))
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Broker(args) => broker::run(context, args),
+        Command::Topic(args) => topic::run(context, args),
+        Command::Produce(args) => produce::run(context, args),
+        Command::Consume(args) => consume::run(context, args),
+        Command::Group(args) => group::run(context, args),
+        Command::Config(args) => config::run(context, args),
+        Command::Completions(args) => completions::run(context, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        command().debug_assert();
+    }
+}

@@ -13,6 +13,7 @@ pub mod producer;
 
 mod cluster;
 
+pub use crate::net::Address;
 pub use cluster::{Client, Node, PartitionView, TopicView};
 pub use error::{ClientError, ErrorKind};
-pub use options::{Address, ClientOptions};
+pub use options::ClientOptions;

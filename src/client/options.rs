@@ -1,65 +1,10 @@
 //! What a client may be told, by Kafka's property names; values are checked here and nowhere else.
 
 use super::ClientError;
+use crate::net::Address;
+use crate::record::Codec;
 use crate::record::Compression;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
-
-/// Where a broker listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A host name or IP address, and a port.
-    Tcp {
-        /// Name or address, without brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-}
-
-impl Address {
-    /// Reads `unix:PATH` or `HOST:PORT[,HOST:PORT...]` (port 9092 where none is given).
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, ClientError> {
-        text.split(',').map(|one| one.trim().parse()).collect()
-    }
-}
-
-impl FromStr for Address {
-    type Err = ClientError;
-    fn from_str(text: &str) -> Result<Self, ClientError> {
-        let wrong =
-            || ClientError::Option(format!("{text:?} is no address; allowed are unix:PATH and HOST:PORT"));
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(wrong()) } else { Ok(Self::Unix(PathBuf::from(path))) };
-        }
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
-                (host, port.strip_prefix(':').unwrap_or(if port.is_empty() { "9092" } else { "" }))
-            }
-            None => text.split_once(':').unwrap_or((text, "9092")),
-        };
-        let port = port.parse().map_err(|_| wrong())?;
-        if host.is_empty() || host.contains('/') || host.contains(char::is_whitespace) {
-            return Err(wrong());
-        }
-        Ok(Self::Tcp { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(out, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(out, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(out, "{host}:{port}"),
-        }
-    }
-}
 
 /// Which records a consumer sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,8 +66,10 @@ pub struct ClientOptions {
     pub acks: Acks,
     /// `enable.idempotence`; true, and false with `acks` other than all.
     pub idempotence: bool,
-    /// `compression.type`, `compression.gzip.level` and the like; none.
-    pub compression: Compression,
+    /// `compression.type`; none.
+    pub codec: Codec,
+    /// `compression.gzip.level` and the like: at most one level a codec.
+    pub levels: Vec<(Codec, i32)>,
     /// `batch.size`, bytes of records before compression; 128 KiB.
     pub batch_bytes: usize,
     /// `linger.ms`; 5 ms.
@@ -182,7 +129,8 @@ impl ClientOptions {
             api_timeout: Duration::from_secs(60),
             acks: Acks::All,
             idempotence: true,
-            compression: Compression::NONE,
+            codec: Codec::None,
+            levels: Vec::new(),
             batch_bytes: 128 << 10,
             linger: Duration::from_millis(5),
             max_request_bytes: 1 << 20,
@@ -208,7 +156,293 @@ impl ClientOptions {
 
     /// Takes one property by Kafka's name (`-X key=value`). The error names the key, what was found and what is
     /// allowed; an unknown key is an error that names the nearest known one.
-    pub fn set(&mut self, _key: &str, _value: &str) -> Result<(), ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`ClientError::Option`].
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ClientError> {
+        let value = value.trim();
+        match PROPERTIES.iter().find(|property| property.name == key) {
+            Some(property) => (property.set)(self, value).map_err(|allowed| {
+                ClientError::Option(format!("{key}={value} is not valid; allowed: {allowed}"))
+            }),
+            None if WITHOUT_EFFECT.contains(&key) => Ok(()),
+            None => Err(ClientError::Option(unknown(key))),
+        }
+    }
+
+    /// Holds the values against each other, as the producer and consumer would refuse them.
+    ///
+    /// # Errors
+    /// [`ClientError::Option`].
+    pub fn check(&self) -> Result<(), ClientError> {
+        let wrong = |text: String| Err(ClientError::Option(text));
+        if self.bootstrap.is_empty() {
+            return wrong("bootstrap.servers is empty; one address at least is needed".to_owned());
+        }
+        if self.heartbeat_interval >= self.session_timeout {
+            return wrong(format!(
+                "heartbeat.interval.ms={} must be below session.timeout.ms={}",
+                self.heartbeat_interval.as_millis(),
+                self.session_timeout.as_millis()
+            ));
+        }
+        if self.acks != Acks::Zero && self.delivery_timeout < self.linger + self.request_timeout {
+            return wrong(format!(
+                "delivery.timeout.ms={} must be at least linger.ms={} + request.timeout.ms={}",
+                self.delivery_timeout.as_millis(),
+                self.linger.as_millis(),
+                self.request_timeout.as_millis()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The codec with the level that was given for it.
+    pub fn compression(&self) -> Compression {
+        let level = self.levels.iter().find(|(codec, _)| *codec == self.codec).map(|&(_, level)| level);
+        Compression { codec: self.codec, level }
+    }
+
+    /// Idempotent producing, which needs `acks=all`: without it, it is off.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.idempotence && self.acks == Acks::All
+    }
+}
+
+/// One property: Kafka's name, and how its value is taken; the error says what is allowed.
+struct Property {
+    name: &'static str,
+    set: fn(&mut ClientOptions, &str) -> Result<(), &'static str>,
+}
+
+macro_rules! properties {
+    ($($name:literal => |$options:ident, $value:ident| $set:expr;)*) => {
+        &[$(Property { name: $name, set: |$options, $value| { $set; Ok(()) } },)*]
+    };
+}
+
+const PROPERTIES: &[Property] = properties! {
+    "bootstrap.servers" => |o, v| o.bootstrap = Address::parse_list(v).map_err(|_| "HOST:PORT[,HOST:PORT...] or unix:PATH")?;
+    "client.id" => |o, v| o.client_id = v.to_owned();
+    "request.timeout.ms" => |o, v| o.request_timeout = millis(v, 1)?;
+    "socket.connection.setup.timeout.ms" => |o, v| o.connect_timeout = millis(v, 1)?;
+    "retry.backoff.ms" => |o, v| o.retry_backoff = millis(v, 0)?;
+    "retry.backoff.max.ms" => |o, v| o.retry_backoff_max = millis(v, 0)?;
+    "reconnect.backoff.ms" => |o, v| o.reconnect_backoff.0 = millis(v, 0)?;
+    "reconnect.backoff.max.ms" => |o, v| o.reconnect_backoff.1 = millis(v, 0)?;
+    "metadata.max.age.ms" => |o, v| o.metadata_max_age = millis(v, 1)?;
+    "default.api.timeout.ms" => |o, v| o.api_timeout = millis(v, 1)?;
+    "acks" => |o, v| o.acks = acks(v)?;
+    "enable.idempotence" => |o, v| o.idempotence = truth(v)?;
+    "compression.type" => |o, v| o.codec = codec(v)?;
+    "compression.gzip.level" => |o, v| level(o, Codec::Gzip, v, 1..=9, "1 to 9, or -1 for the codec's own")?;
+    "compression.lz4.level" => |o, v| level(o, Codec::Lz4, v, 1..=17, "1 to 17")?;
+    "compression.zstd.level" => |o, v| level(o, Codec::Zstd, v, -131_072..=22, "-131072 to 22")?;
+    "batch.size" => |o, v| o.batch_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")?;
+    "linger.ms" => |o, v| o.linger = millis(v, 0)?;
+    "max.request.size" => |o, v| o.max_request_bytes = number(v, 128, 1 << 30, "128 to 1073741824 bytes")?;
+    "max.in.flight.requests.per.connection" => |o, v| o.max_in_flight = number(v, 1, 5, "1 to 5")?;
+    "buffer.memory" => |o, v| o.buffer_memory = number(v, 1 << 16, usize::MAX >> 1, "65536 bytes or more")?;
+    "delivery.timeout.ms" => |o, v| o.delivery_timeout = millis(v, 1)?;
+    "isolation.level" => |o, v| o.isolation = isolation(v)?;
+    "auto.offset.reset" => |o, v| o.reset = reset(v)?;
+    "fetch.min.bytes" => |o, v| o.fetch_min_bytes = number(v, 0, i32::MAX as usize, "0 or more bytes")? as i32;
+    "fetch.max.wait.ms" => |o, v| o.fetch_max_wait = millis(v, 0)?;
+    "fetch.max.bytes" => |o, v| o.fetch_max_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")? as i32;
+    "max.partition.fetch.bytes" => |o, v| o.partition_fetch_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")? as i32;
+    "check.crcs" => |o, v| o.check_crcs = truth(v)?;
+    "session.timeout.ms" => |o, v| o.session_timeout = millis(v, 1)?;
+    "heartbeat.interval.ms" => |o, v| o.heartbeat_interval = millis(v, 1)?;
+    "max.poll.interval.ms" => |o, v| o.rebalance_timeout = millis(v, 1)?;
+    "group.instance.id" => |o, v| o.instance_id = (!v.is_empty()).then(|| v.to_owned());
+    "partition.assignment.strategy" => |o, v| o.assignors = assignors(v)?;
+    "auto.commit.interval.ms" => |o, v| o.commit_interval = millis(v, 0)?;
+    "allow.auto.create.topics" => |o, v| o.auto_create = truth(v)?;
+    "security.protocol" => |_o, v| if !v.eq_ignore_ascii_case("plaintext") { Err("PLAINTEXT")? };
+};
+
+/// Known names that change nothing here: what they tune is done in another way or not at all.
+const WITHOUT_EFFECT: &[&str] = &[
+    "client.dns.lookup",
+    "client.rack",
+    "connections.max.idle.ms",
+    "enable.auto.commit",
+    "enable.metrics.push",
+    "exclude.internal.topics",
+    "group.protocol",
+    "key.deserializer",
+    "key.serializer",
+    "max.block.ms",
+    "max.poll.records",
+    "metadata.max.idle.ms",
+    "metric.reporters",
+    "metrics.num.samples",
+    "receive.buffer.bytes",
+    "retries",
+    "send.buffer.bytes",
+    "socket.connection.setup.timeout.max.ms",
+    "value.deserializer",
+    "value.serializer",
+];
+
+fn unknown(key: &str) -> String {
+    let names = PROPERTIES.iter().map(|property| property.name).chain(WITHOUT_EFFECT.iter().copied());
+    match names.map(|name| (distance(key, name), name)).min() {
+        Some((far, name)) if far <= 1 + key.len() / 4 => {
+            format!("{key} is no client property that klog knows; did you mean {name}?")
+        }
+        _ => format!("{key} is no client property that klog knows"),
+    }
+}
+
+/// How many letters must change, come or go to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other = other.as_bytes();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (place, letter) in one.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], place + 1);
+        for (at, &against) in other.iter().enumerate() {
+            let change = corner + usize::from(letter != against);
+            let best = change.min(row[at] + 1).min(row[at + 1] + 1);
+            corner = std::mem::replace(&mut row[at + 1], best);
+        }
+    }
+    row[other.len()]
+}
+
+fn number(text: &str, min: usize, max: usize, allowed: &'static str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|value| (min..=max).contains(value)).ok_or(allowed)
+}
+
+fn millis(text: &str, min: u64) -> Result<Duration, &'static str> {
+    // Kafka's times are 32-bit; the protocol carries them so.
+    let fits = |value: &u64| (min..=i32::MAX as u64).contains(value);
+    text.parse().ok().filter(fits).map(Duration::from_millis).ok_or("whole milliseconds, at most 2147483647")
+}
+
+fn truth(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("true, false"),
+    }
+}
+
+fn acks(text: &str) -> Result<Acks, &'static str> {
+    match text {
+        "0" => Ok(Acks::Zero),
+        "1" => Ok(Acks::One),
+        "all" | "-1" => Ok(Acks::All),
+        _ => Err("0, 1, all"),
+    }
+}
+
+fn codec(text: &str) -> Result<Codec, &'static str> {
+    let all = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    all.into_iter().find(|codec| codec.name() == text).ok_or("none, gzip, snappy, lz4, zstd")
+}
+
+fn level(
+    options: &mut ClientOptions,
+    codec: Codec,
+    text: &str,
+    range: std::ops::RangeInclusive<i32>,
+    allowed: &'static str,
+) -> Result<(), &'static str> {
+    let level: i32 = text.parse().map_err(|_| allowed)?;
+    let own = codec == Codec::Gzip && level == -1;
+    if !own && !range.contains(&level) {
+        return Err(allowed);
+    }
+    options.levels.retain(|&(of, _)| of != codec);
+    if !own {
+        options.levels.push((codec, level));
+    }
+    Ok(())
+}
+
+fn isolation(text: &str) -> Result<Isolation, &'static str> {
+    match text {
+        "read_committed" => Ok(Isolation::ReadCommitted),
+        "read_uncommitted" => Ok(Isolation::ReadUncommitted),
+        _ => Err("read_committed, read_uncommitted"),
+    }
+}
+
+fn reset(text: &str) -> Result<Reset, &'static str> {
+    match text {
+        "earliest" | "start" => Ok(Reset::Start),
+        "latest" | "end" => Ok(Reset::End),
+        "none" | "fail" => Ok(Reset::Fail),
+        _ => Err("earliest, latest, none"),
+    }
+}
+
+fn assignors(text: &str) -> Result<Vec<String>, &'static str> {
+    let one = |name: &str| match name.trim().rsplit('.').next() {
+        Some("range" | "RangeAssignor") => Ok("range".to_owned()),
+        Some("roundrobin" | "RoundRobinAssignor") => Ok("roundrobin".to_owned()),
+        Some("cooperative-sticky" | "CooperativeStickyAssignor") => Ok("cooperative-sticky".to_owned()),
+        _ => Err("range, roundrobin, cooperative-sticky, or Kafka's class names of them"),
+    };
+    text.split(',').map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> ClientOptions {
+        ClientOptions::new(vec![Address::Unix("/x".into())])
+    }
+
+    #[test]
+    fn properties_go_by_kafkas_names() {
+        let mut got = options();
+        for (key, value) in [
+            ("acks", "1"),
+            ("linger.ms", "0"),
+            ("compression.zstd.level", "19"),
+            ("compression.type", "zstd"),
+            ("auto.offset.reset", "latest"),
+            ("isolation.level", "read_uncommitted"),
+            ("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RoundRobinAssignor, range"),
+            ("retries", "7"),
+            ("bootstrap.servers", "a:1,b:2"),
+        ] {
+            got.set(key, value).unwrap();
+        }
+        assert_eq!(got.acks, Acks::One);
+        assert_eq!(got.linger, Duration::ZERO);
+        assert_eq!(got.compression(), Compression { codec: Codec::Zstd, level: Some(19) });
+        assert_eq!(got.reset, Reset::End);
+        assert_eq!(got.isolation, Isolation::ReadUncommitted);
+        assert_eq!(got.assignors, ["roundrobin", "range"]);
+        assert_eq!(got.bootstrap.len(), 2);
+        assert!(!got.is_idempotent());
+        assert_eq!(got.check(), Ok(()));
+    }
+
+    #[test]
+    fn wrong_values_say_what_is_allowed() {
+        let text = |key: &str, value: &str| options().set(key, value).unwrap_err().to_string();
+        assert!(text("acks", "2").contains("0, 1, all"));
+        assert!(text("linger.ms", "-1").contains("milliseconds"));
+        assert!(text("max.in.flight.requests.per.connection", "6").contains("1 to 5"));
+        assert!(text("sesion.timeout.ms", "1").contains("session.timeout.ms"));
+        assert!(!text("what.is.this.even", "1").contains("did you mean"));
+        let mut slow = options();
+        slow.set("heartbeat.interval.ms", "10000").unwrap();
+        assert!(slow.check().unwrap_err().to_string().contains("session.timeout.ms=10000"));
+    }
+
+    #[test]
+    fn every_name_stands_once() {
+        let mut names: Vec<_> =
+            PROPERTIES.iter().map(|property| property.name).chain(WITHOUT_EFFECT.iter().copied()).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
     }
 }

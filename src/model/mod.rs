@@ -3,3 +3,4 @@
 pub mod id;
 pub mod name;
 pub mod time;
+pub mod units;

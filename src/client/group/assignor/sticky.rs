@@ -100,11 +100,13 @@ impl Table {
     /// Partitions without an owner go to whoever has least; those that few want go first.
     fn deal(&mut self, order: &[usize]) {
         let place = places(order);
-        let mut free: Vec<usize> = (0..self.partitions.len()).filter(|&at| self.owner[at].is_none()).collect();
+        let mut free: Vec<usize> =
+            (0..self.partitions.len()).filter(|&at| self.owner[at].is_none()).collect();
         free.sort_by_key(|&at| self.wanted_by[self.partitions[at].0].len());
         for at in free {
             let takers = &self.wanted_by[self.partitions[at].0];
-            if let Some(to) = takers.iter().copied().min_by_key(|&member| (self.load[member], place[member])) {
+            if let Some(to) = takers.iter().copied().min_by_key(|&member| (self.load[member], place[member]))
+            {
                 self.give(at, to);
             }
         }
@@ -115,7 +117,8 @@ impl Table {
     fn balance(&mut self, order: &[usize]) {
         let place = places(order);
         loop {
-            let widest = (0..self.partitions.len()).filter_map(|at| self.gap(at, &place)).map(|(gap, _)| gap).max();
+            let widest =
+                (0..self.partitions.len()).filter_map(|at| self.gap(at, &place)).map(|(gap, _)| gap).max();
             let Some(widest) = widest.filter(|&gap| gap >= 2) else { return };
             // From the last partition on, so that what stays is the older, lower part.
             for at in (0..self.partitions.len()).rev() {
