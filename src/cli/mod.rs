@@ -13,6 +13,7 @@ pub mod os;
 pub mod output;
 pub mod produce;
 pub mod signals;
+pub mod times;
 pub mod topic;
 mod usage;
 
@@ -134,7 +135,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 }
 
 fn run(cli: Cli) -> Exit {
-    let outcome = Context::resolve(&cli.global).and_then(|context| dispatch(&context, cli.command));
+    let for_daemon = matches!(cli.command, Command::Broker(_));
+    let outcome =
+        Context::resolve(&cli.global, for_daemon).and_then(|context| dispatch(&context, cli.command));
     outcome.unwrap_or_else(|failure| output::failure(&failure))
 }
 

@@ -77,7 +77,14 @@ pub enum ConfigError {
         /// Who said it.
         origin: Origin,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
+    },
+    /// A client property that does not exist or whose value is not allowed.
+    Property {
+        /// Who said it.
+        origin: Origin,
+        /// What is wrong with it, naming it.
+        reason: String,
     },
     /// A `-X` or `-c` that is not `key=value`.
     NotAPair {
@@ -111,6 +118,9 @@ impl ConfigError {
             }
             Self::NoSuchProfile { known, .. } => format!("the file has: {}", known.join(", ")),
             Self::BadAddress { .. } => "write unix:PATH or HOST:PORT[,HOST:PORT...]".into(),
+            Self::Property { .. } => {
+                "client properties go by Kafka's names: -X request.timeout.ms=5000".into()
+            }
             Self::NotAPair { flag, .. } => format!("write {flag} key=value"),
             Self::NotABool { name, .. } => format!("set {name} to 1 or 0"),
             Self::NoHome => "set HOME or KLOG_DATA, or give --data DIR".into(),
@@ -121,7 +131,9 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read { path, error } => write!(out, "can't read the config file {}: {error}", path.display()),
+            Self::Read { path, error } => {
+                write!(out, "can't read the config file {}: {error}", path.display())
+            }
             Self::Syntax { place, message } => write!(out, "{place}: {message}"),
             Self::UnknownKey { place, key, section, .. } if section.is_empty() => {
                 write!(out, "{place}: unknown key {key:?}")
@@ -141,6 +153,7 @@ impl fmt::Display for ConfigError {
             Self::BadAddress { text, origin, reason } => {
                 write!(out, "{text:?} (from {origin}) is no broker address: {reason}")
             }
+            Self::Property { origin, reason } => write!(out, "{reason} (from {origin})"),
             Self::NotAPair { flag, text } => write!(out, "{flag} {text}: found no '='"),
             Self::NotABool { name, value } => write!(out, "{name} is {value:?}, neither yes nor no"),
             Self::NoHome => write!(out, "there is no home folder to keep the data in"),

@@ -93,7 +93,8 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "profile" => {
                     let text = value.get_ref().as_str();
-                    let text = text.ok_or_else(|| self.wrong(at, "profile", value, "the name of a profile"))?;
+                    let text =
+                        text.ok_or_else(|| self.wrong(at, "profile", value, "the name of a profile"))?;
                     let entry = Entry { name: "profile".into(), value: text.into(), line: self.line(at) };
                     file.profile = Some(entry);
                 }
@@ -158,7 +159,9 @@ impl Reader<'_> {
             }
             single => plain(single),
         };
-        let text = text.ok_or_else(|| self.wrong(at, name, value, "a text, a number, true or false, or a list of these"))?;
+        let text = text.ok_or_else(|| {
+            self.wrong(at, name, value, "a text, a number, true or false, or a list of these")
+        })?;
         Ok(Entry { name: name.to_owned(), value: text, line: self.line(at) })
     }
 
@@ -237,7 +240,11 @@ mod tests {
         found.sort_by_key(|entry| entry.line);
         assert_eq!(
             found,
-            [entry("max.connections", "5", 1), entry("num.partitions", "3", 2), entry("listeners", "A://:1", 3)]
+            [
+                entry("max.connections", "5", 1),
+                entry("num.partitions", "3", 2),
+                entry("listeners", "A://:1", 3)
+            ]
         );
     }
 
@@ -250,11 +257,17 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         assert!(read("a = 1\nb = \n").unwrap_err().starts_with("/c.toml:2: "));
-        assert_eq!(read("\nautostart = 1").unwrap_err(), "/c.toml:2: autostart is integer, wanted true or false");
+        assert_eq!(
+            read("\nautostart = 1").unwrap_err(),
+            "/c.toml:2: autostart is integer, wanted true or false"
+        );
         assert_eq!(
             read("[broker]\nx = 2020-01-01").unwrap_err(),
             "/c.toml:2: x is datetime, wanted a text, a number, true or false, or a list of these"
         );
-        assert_eq!(read("profiles = 3").unwrap_err(), "/c.toml:1: profiles is integer, wanted a section of its own");
+        assert_eq!(
+            read("profiles = 3").unwrap_err(),
+            "/c.toml:1: profiles is integer, wanted a section of its own"
+        );
     }
 }

@@ -1,1 +1,307 @@
-//! TOML, environment and flags to typed options, with where each value came from.
+//! TOML, environment and flags to typed options, with where each value came from; never starts or dials anything.
+
+pub mod error;
+pub mod file;
+pub mod properties;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::client::{Address, ClientOptions};
+pub use error::{ConfigError, Place};
+pub use file::{Entry, File};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// A line of a config file.
+    File(Place),
+    /// Nobody said anything else.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(out, "flag {name}"),
+            Self::Variable(name) => write!(out, "variable {name}"),
+            Self::File(place) => write!(out, "{place}"),
+            Self::Default => write!(out, "default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value in force.
+    pub value: T,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// What the command line said; nothing where it said nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `-b`
+    pub broker: Option<String>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `-F`
+    pub config: Option<PathBuf>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `-X`, as given
+    pub properties: Vec<String>,
+    /// `--no-autostart`
+    pub no_autostart: bool,
+}
+
+/// The variables klog reads, and who it runs as. An empty variable counts as not set.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `KLOG_BROKER`
+    pub broker: Option<OsString>,
+    /// `KLOG_DATA`
+    pub data: Option<OsString>,
+    /// `KLOG_CONFIG`
+    pub config: Option<OsString>,
+    /// `KLOG_PROFILE`
+    pub profile: Option<OsString>,
+    /// `KLOG_AUTOSTART`
+    pub autostart: Option<OsString>,
+    /// `XDG_DATA_HOME`
+    pub data_home: Option<OsString>,
+    /// `XDG_CONFIG_HOME`
+    pub config_home: Option<OsString>,
+    /// The home folder.
+    pub home: Option<PathBuf>,
+    /// Whether klog runs as root.
+    pub root: bool,
+}
+
+/// How a command reaches its broker, and what else was set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder, absolute.
+    pub data: Setting<PathBuf>,
+    /// Where the broker is.
+    pub broker: Setting<Vec<Address>>,
+    /// Whether the broker is the daemon of the data folder, by nobody's choice but the folder's.
+    pub is_default_broker: bool,
+    /// Whether a daemon may be started.
+    pub autostart: Setting<bool>,
+    /// The profile in use.
+    pub profile: Option<Setting<String>>,
+    /// The config file that was read, if there is one.
+    pub config: Option<Setting<PathBuf>>,
+    /// Client properties, in the order in which they were set; a later one wins.
+    pub properties: Vec<(String, Setting<String>)>,
+    /// Settings of the daemon from the config file.
+    pub daemon: Vec<(String, Setting<String>)>,
+    /// The client's options: defaults, profile and `-X` together.
+    pub client: ClientOptions,
+}
+
+/// The socket of the daemon that owns the data folder `data`.
+pub fn socket_of(data: &Path) -> PathBuf {
+    data.join("klog.sock")
+}
+
+/// Works out what is in force. Reads the config file and nothing else; `for_daemon` says that a flat file holds the
+/// daemon's settings, not a client's.
+pub fn resolve(flags: &Flags, env: &Environment, for_daemon: bool) -> Result<Settings, ConfigError> {
+    let data = data_folder(flags, env)?;
+    let (config, file) = read_file(flags, env)?;
+    let path = config.as_ref().map(|config| config.value.clone());
+    let from_file = |line: usize| Origin::File(Place { path: path.clone().unwrap_or_default(), line });
+    let profile = choose_profile(flags, env, &file, path.as_ref())?;
+    let autostart = autostart(flags, env, &file, &from_file)?;
+
+    let entries = profile.as_ref().map_or(&[][..], |(_, entries)| entries);
+    let flat = if for_daemon { &[][..] } else { &file.flat };
+    let mut in_file: Vec<(String, Setting<String>)> = Vec::new();
+    for entry in entries.iter().chain(flat) {
+        in_file.push((entry.name.clone(), Setting::new(entry.value.clone(), from_file(entry.line))));
+    }
+    let is_address = |name: &str| matches!(name, "broker" | "bootstrap.servers");
+    let (addresses, mut properties): (Vec<_>, Vec<_>) =
+        in_file.into_iter().partition(|(name, _)| is_address(name));
+    for text in &flags.properties {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| ConfigError::NotAPair { flag: "-X", text: text.clone() })?;
+        properties.push((name.trim().to_owned(), Setting::new(value.to_owned(), Origin::Flag("-X"))));
+    }
+
+    let named = named_broker(flags, env, addresses.into_iter().next_back().map(|(_, setting)| setting));
+    let is_default_broker = named.is_none();
+    let broker = match named {
+        Some(Setting { value, origin }) => match Address::parse_list(&value) {
+            Ok(addresses) => Setting::new(addresses, origin),
+            Err(error) => {
+                return Err(ConfigError::BadAddress { text: value, origin, reason: error.to_string() });
+            }
+        },
+        None => Setting::new(vec![Address::Unix(socket_of(&data.value))], data.origin.clone()),
+    };
+    let mut client = ClientOptions::new(broker.value.clone());
+    for (name, setting) in &properties {
+        client.set(name, &setting.value).map_err(|error| ConfigError::Property {
+            origin: setting.origin.clone(),
+            reason: error.to_string(),
+        })?;
+    }
+    let flat = if for_daemon { &file.flat[..] } else { &[] };
+    let daemon = file.broker.iter().chain(flat);
+    let daemon =
+        daemon.map(|entry| (entry.name.clone(), Setting::new(entry.value.clone(), from_file(entry.line))));
+    Ok(Settings {
+        data,
+        broker,
+        is_default_broker,
+        autostart,
+        profile: profile.map(|(name, _)| name),
+        config,
+        properties,
+        daemon: daemon.collect(),
+        client,
+    })
+}
+
+fn set(variable: Option<&OsString>) -> Option<&OsStr> {
+    variable.map(OsString::as_os_str).filter(|value| !value.is_empty())
+}
+
+fn text(variable: &OsStr) -> String {
+    variable.to_string_lossy().into_owned()
+}
+
+/// `--data`, `KLOG_DATA`, `$XDG_DATA_HOME/klog`, else the home's share folder, for root `/var/lib/klog`.
+fn data_folder(flags: &Flags, env: &Environment) -> Result<Setting<PathBuf>, ConfigError> {
+    let (path, origin) = if let Some(data) = &flags.data {
+        (data.clone(), Origin::Flag("--data"))
+    } else if let Some(data) = set(env.data.as_ref()) {
+        (data.into(), Origin::Variable("KLOG_DATA"))
+    } else if let Some(home) = set(env.data_home.as_ref()) {
+        (Path::new(home).join("klog"), Origin::Variable("XDG_DATA_HOME"))
+    } else if env.root {
+        ("/var/lib/klog".into(), Origin::Default)
+    } else {
+        let home = env.home.as_ref().ok_or(ConfigError::NoHome)?;
+        (home.join(".local/share/klog"), Origin::Default)
+    };
+    let path = std::path::absolute(&path).map_err(|error| ConfigError::Read { path, error })?;
+    Ok(Setting::new(path, origin))
+}
+
+/// Finds and reads the config file. One that was named must exist; the default one need not.
+fn read_file(flags: &Flags, env: &Environment) -> Result<(Option<Setting<PathBuf>>, File), ConfigError> {
+    let found = if let Some(path) = &flags.config {
+        Some(Setting::new(path.clone(), Origin::Flag("-F")))
+    } else if let Some(path) = set(env.config.as_ref()) {
+        Some(Setting::new(path.into(), Origin::Variable("KLOG_CONFIG")))
+    } else {
+        default_file(env).map(|path| Setting::new(path, Origin::Default))
+    };
+    let Some(found) = found else { return Ok((None, File::default())) };
+    match std::fs::read_to_string(&found.value) {
+        Ok(text) => {
+            let file = file::parse(&found.value, &text)?;
+            Ok((Some(found), file))
+        }
+        Err(error) if found.origin == Origin::Default && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok((None, File::default()))
+        }
+        Err(error) => Err(ConfigError::Read { path: found.value, error }),
+    }
+}
+
+fn default_file(env: &Environment) -> Option<PathBuf> {
+    let folder = match set(env.config_home.as_ref()) {
+        Some(home) => PathBuf::from(home),
+        None => env.home.as_ref()?.join(".config"),
+    };
+    Some(folder.join("klog/config.toml"))
+}
+
+/// The chosen profile and its entries.
+fn choose_profile<'f>(
+    flags: &Flags,
+    env: &Environment,
+    file: &'f File,
+    path: Option<&PathBuf>,
+) -> Result<Option<(Setting<String>, &'f [Entry])>, ConfigError> {
+    let chosen = if let Some(name) = &flags.profile {
+        Setting::new(name.clone(), Origin::Flag("--profile"))
+    } else if let Some(name) = set(env.profile.as_ref()) {
+        Setting::new(text(name), Origin::Variable("KLOG_PROFILE"))
+    } else if let Some(entry) = &file.profile {
+        let place = Place { path: path.cloned().unwrap_or_default(), line: entry.line };
+        Setting::new(entry.value.clone(), Origin::File(place))
+    } else {
+        return Ok(None);
+    };
+    match file.profiles.iter().find(|profile| profile.name == chosen.value) {
+        Some(profile) => Ok(Some((chosen, &profile.entries))),
+        None => Err(ConfigError::NoSuchProfile {
+            name: chosen.value,
+            origin: chosen.origin,
+            known: file.profiles.iter().map(|profile| profile.name.clone()).collect(),
+            path: path.cloned(),
+        }),
+    }
+}
+
+fn autostart(
+    flags: &Flags,
+    env: &Environment,
+    file: &File,
+    from_file: &dyn Fn(usize) -> Origin,
+) -> Result<Setting<bool>, ConfigError> {
+    if flags.no_autostart {
+        return Ok(Setting::new(false, Origin::Flag("--no-autostart")));
+    }
+    if let Some(value) = set(env.autostart.as_ref()) {
+        let origin = Origin::Variable("KLOG_AUTOSTART");
+        return match text(value).to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(Setting::new(true, origin)),
+            "0" | "false" | "no" | "off" => Ok(Setting::new(false, origin)),
+            _ => Err(ConfigError::NotABool { name: "KLOG_AUTOSTART", value: text(value) }),
+        };
+    }
+    Ok(file
+        .autostart
+        .map_or(Setting::new(true, Origin::Default), |(yes, line)| Setting::new(yes, from_file(line))))
+}
+
+/// The broker somebody named: the flag; `--data` alone means the folder's own daemon; the variable; the profile.
+fn named_broker(
+    flags: &Flags,
+    env: &Environment,
+    profile: Option<Setting<String>>,
+) -> Option<Setting<String>> {
+    if let Some(broker) = &flags.broker {
+        return Some(Setting::new(broker.clone(), Origin::Flag("-b")));
+    }
+    if flags.data.is_some() {
+        return None;
+    }
+    if let Some(broker) = set(env.broker.as_ref()) {
+        return Some(Setting::new(text(broker), Origin::Variable("KLOG_BROKER")));
+    }
+    profile
+}
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn kafkas_own_file_reads() {
-        let text = "# a comment\n\nnum.partitions=3\n listeners = PLAINTEXT://:9092 \n!x\nlog.dirs /a\nempty=\n";
+        let text =
+            "# a comment\n\nnum.partitions=3\n listeners = PLAINTEXT://:9092 \n!x\nlog.dirs /a\nempty=\n";
         let read = pairs(text);
         assert_eq!(
             read,

@@ -89,9 +89,14 @@ mod tests {
 
     #[test]
     fn durations_both_ways() {
-        for (text, ms) in
-            [("500ms", 500), ("90s", 90_000), ("5m", 300_000), ("2h", 7_200_000), ("7d", 604_800_000), ("0s", 0)]
-        {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("7d", 604_800_000),
+            ("0s", 0),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
             assert_eq!(show_duration(Duration::from_millis(ms)), text);
         }
@@ -112,7 +117,9 @@ mod tests {
 
     #[test]
     fn sizes_both_ways() {
-        for (text, bytes) in [("0", 0), ("89", 89), ("64K", 65_536), ("1M", 1 << 20), ("3G", 3 << 30), ("2T", 2 << 40)] {
+        for (text, bytes) in
+            [("0", 0), ("89", 89), ("64K", 65_536), ("1M", 1 << 20), ("3G", 3 << 30), ("2T", 2 << 40)]
+        {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
             assert_eq!(show_size(bytes), text);
         }
