@@ -6,13 +6,22 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// The CRC-32C of `first` followed by `second`.
+pub(super) fn crc32c_of_two(first: &[u8], second: &[u8]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    digest.update(first);
+    digest.update(second);
+    digest.finalize() as u32
+}
+
 #[cfg(test)]
 mod tests {
-    use super::crc32c;
+    use super::{crc32c, crc32c_of_two};
 
     #[test]
     fn the_check_value_of_the_castagnoli_polynomial() {
         assert_eq!(crc32c(b"123456789"), 0xE306_9283);
         assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32c_of_two(b"1234", b"56789"), 0xE306_9283);
     }
 }

@@ -79,6 +79,8 @@ pub enum RecordError {
     },
     /// Clients may not write control batches.
     ControlFromClient,
+    /// Clients may not claim that timestamps are the broker's.
+    LogAppendFromClient,
     /// A transactional batch without a producer id.
     TransactionalWithoutProducer,
     /// A record is malformed; `index` counts from 0.
@@ -158,6 +160,9 @@ impl fmt::Display for RecordError {
                 write!(f, "producer {id} with epoch {epoch} and sequence {sequence} is not valid")
             }
             Self::ControlFromClient => f.write_str("clients may not write control batches"),
+            Self::LogAppendFromClient => {
+                f.write_str("clients may not set the timestamp type to LogAppendTime")
+            }
             Self::TransactionalWithoutProducer => f.write_str("transactional batch without a producer id"),
             Self::Malformed { index, what } => write!(f, "record {index} of the batch: {what}"),
             Self::Refused(faults) => match faults.first() {

@@ -11,6 +11,8 @@ mod crc;
 mod error;
 mod iter;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod varint;
 
