@@ -1,0 +1,123 @@
+//! How each Rust type that a message may hold lies on the wire; never knows a message.
+
+use bytes::Bytes;
+
+use super::{DecodeError, EncodeError, Reader, Writer};
+use crate::model::id::TopicId;
+
+/// The version in which a message is read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// The message's version.
+    pub number: i16,
+    /// Whether the version has compact lengths and tagged fields (KIP-482).
+    pub flexible: bool,
+}
+
+impl Version {
+    /// Version `number` of a message that is flexible from `first_flexible` on (`None`: never).
+    pub fn new(number: i16, first_flexible: Option<i16>) -> Self {
+        Self { number, flexible: first_flexible.is_some_and(|first| number >= first) }
+    }
+}
+
+/// A type that a field can have.
+pub trait Wire: Sized {
+    /// The fewest bytes a value takes.
+    fn min_len(version: Version) -> usize;
+    /// Takes a value.
+    fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError>;
+    /// Puts the value.
+    fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError>;
+}
+
+/// A [`Wire`] type made of fields; where it may be null, a byte before it says so.
+pub trait Struct: Wire {}
+
+macro_rules! fixed {
+    ($($ty:ident $len:literal),*) => {$(
+        impl Wire for $ty {
+            #[inline]
+            fn min_len(_: Version) -> usize {
+                $len
+            }
+            #[inline]
+            fn read(reader: &mut Reader, _: Version) -> Result<Self, DecodeError> {
+                reader.$ty()
+            }
+            #[inline]
+            fn write(&self, writer: &mut Writer, _: Version) -> Result<(), EncodeError> {
+                writer.$ty(*self);
+                Ok(())
+            }
+        }
+    )*};
+}
+
+fixed!(bool 1, i8 1, i16 2, u16 2, i32 4, u32 4, i64 8, f64 8);
+
+macro_rules! variable {
+    ($([$($generics:tt)*] $ty:ty, $shortest:literal, $read:ident, $write:ident, $value:ident => $borrow:expr;)*) => {$(
+        impl<$($generics)*> Wire for $ty {
+            #[inline]
+            fn min_len(version: Version) -> usize {
+                if version.flexible { 1 } else { $shortest }
+            }
+            #[inline]
+            fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+                reader.$read(version)
+            }
+            #[inline]
+            fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+                let $value = self;
+                writer.$write($borrow, version)
+            }
+        }
+    )*};
+}
+
+variable! {
+    [] String, 2, string, string, text => text;
+    [] Option<String>, 2, nullable_string, nullable_string, text => text.as_deref();
+    [] Bytes, 4, bytes, bytes, bytes => bytes;
+    [] Option<Bytes>, 4, nullable_bytes, nullable_bytes, bytes => bytes.as_deref();
+    [T: Wire] Vec<T>, 4, array, nullable_array, elements => Some(elements);
+    [T: Wire] Option<Vec<T>>, 4, nullable_array, nullable_array, elements => elements.as_deref();
+}
+
+impl Wire for TopicId {
+    #[inline]
+    fn min_len(_: Version) -> usize {
+        16
+    }
+    #[inline]
+    fn read(reader: &mut Reader, _: Version) -> Result<Self, DecodeError> {
+        reader.uuid().map(Self)
+    }
+    #[inline]
+    fn write(&self, writer: &mut Writer, _: Version) -> Result<(), EncodeError> {
+        writer.raw(&self.0);
+        Ok(())
+    }
+}
+
+impl<S: Struct> Wire for Option<S> {
+    fn min_len(_: Version) -> usize {
+        1
+    }
+    fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        if reader.i8()? < 0 { Ok(None) } else { S::read(reader, version).map(Some) }
+    }
+    fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+        match self {
+            Some(value) => {
+                writer.i8(1);
+                value.write(writer, version)
+            }
+            None => {
+                writer.i8(-1);
+                Ok(())
+            }
+        }
+    }
+}
