@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::codec::structs;
+use crate::codec::{EncodeError, Writer, structs};
 use crate::model::id::TopicId;
+use crate::wire::Message;
 use crate::wire::error::ErrorCode;
 use crate::wire::message::api;
 
@@ -121,3 +122,117 @@ structs! {
 }
 
 api!(Fetch: FetchRequest => FetchResponse);
+
+/// A Fetch answer without its records: chunks of bytes and, between them, the places of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchParts {
+    /// What was encoded, cut where records belong: one more than there are `lengths`.
+    pub chunks: Vec<Bytes>,
+    /// Bytes of records after each chunk but the last; none is 0.
+    pub lengths: Vec<usize>,
+}
+
+impl FetchParts {
+    /// Bytes of the whole answer, records included.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum::<usize>() + self.lengths.iter().sum::<usize>()
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl FetchResponse {
+    /// Encodes the answer after what `writer` holds (its header), with the records left out: `lengths` says,
+    /// for each partition in order, how many bytes of records are supplied elsewhere, and the partitions'
+    /// own `records` are not looked at. All chunks share one buffer.
+    ///
+    /// # Errors
+    /// Any [`EncodeError`]; [`EncodeError::Holes`] unless there is one length for each partition.
+    pub fn encode_parts(
+        &self,
+        mut writer: Writer,
+        version: i16,
+        lengths: &[usize],
+    ) -> Result<FetchParts, EncodeError> {
+        let holes = writer.with_holes(lengths, |writer| self.encode(writer, version))?;
+        let mut rest = writer.into_bytes();
+        let mut cut = 0;
+        let mut chunks = Vec::with_capacity(holes.len() + 1);
+        for hole in &holes {
+            chunks.push(rest.split_to(hole.at - cut));
+            cut = hole.at;
+        }
+        chunks.push(rest);
+        Ok(FetchParts { chunks, lengths: holes.iter().map(|hole| hole.length).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Reader;
+
+    fn partition(index: i32, records: &'static [u8]) -> PartitionData {
+        PartitionData {
+            partition_index: index,
+            records: Some(Bytes::from_static(records)),
+            ..PartitionData::default()
+        }
+    }
+
+    fn answer() -> FetchResponse {
+        let topic = |topic: &str, partitions| FetchableTopicResponse {
+            topic: topic.to_owned(),
+            partitions,
+            ..FetchableTopicResponse::default()
+        };
+        FetchResponse {
+            responses: vec![
+                topic("a", vec![partition(0, b"first"), partition(1, b"")]),
+                topic("b", vec![]),
+                topic("c", vec![partition(0, &[7; 300])]),
+            ],
+            ..FetchResponse::default()
+        }
+    }
+
+    #[test]
+    fn parts_and_their_records_are_the_whole_answer() {
+        for version in [4, 11, 12] {
+            let (mut whole, mut header) = (Writer::new(), Writer::new());
+            whole.i32(42);
+            header.i32(42);
+            answer().encode(&mut whole, version).unwrap();
+            let parts = answer().encode_parts(header, version, &[5, 0, 300]).unwrap();
+            assert_eq!((parts.chunks.len(), &parts.lengths[..]), (3, &[5, 300][..]));
+            assert_eq!(parts.len(), whole.len());
+            let joined = [&parts.chunks[0], &b"first"[..], &parts.chunks[1], &[7; 300], &parts.chunks[2]];
+            assert_eq!(joined.concat(), whole.as_slice());
+        }
+    }
+
+    #[test]
+    fn a_length_for_each_partition_is_needed() {
+        for lengths in [&[5, 0][..], &[5, 0, 300, 1]] {
+            let error = answer().encode_parts(Writer::new(), 12, lengths).unwrap_err();
+            assert_eq!(error, EncodeError::Holes { given: lengths.len(), fields: 3 });
+        }
+        let empty = FetchResponse::default().encode_parts(Writer::new(), 12, &[]).unwrap();
+        assert_eq!((empty.chunks.len(), empty.lengths.len(), empty.is_empty()), (1, 0, false));
+    }
+
+    #[test]
+    fn records_are_slices_of_the_frame() {
+        let mut writer = Writer::new();
+        answer().encode(&mut writer, 12).unwrap();
+        let frame = writer.into_bytes();
+        let decoded = FetchResponse::decode(&mut Reader::new(frame.clone()), 12).unwrap();
+        assert_eq!(decoded, answer());
+        let records = decoded.responses[2].partitions[0].records.as_ref().unwrap();
+        let place = records.as_ptr() as usize - frame.as_ptr() as usize;
+        assert_eq!(&frame[place..place + 300], &[7; 300]);
+    }
+}
