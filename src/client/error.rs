@@ -1,7 +1,9 @@
 //! What can go wrong when speaking to a broker, as facts; the command line turns the kind into an exit code.
 
 use crate::model::id::TopicPartition;
+use crate::wire::error::ErrorCode;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// What an error means for whoever called, the base of the exit code.
@@ -28,6 +30,13 @@ pub enum ClientError {
     /// Nobody listens there (refused, no such socket or host). Known at once.
     Refused {
         /// The address dialled, as a person writes it.
+        address: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The system does not let us dial (the permissions of a Unix socket or its folder).
+    Forbidden {
+        /// The address dialled.
         address: String,
         /// What the system said.
         reason: String,
@@ -70,7 +79,7 @@ pub enum ClientError {
     /// The broker's answer is an error code.
     Broker {
         /// Kafka's error code.
-        code: i16,
+        code: ErrorCode,
         /// What was asked about, like "topic orders" or "group g".
         what: String,
         /// The broker's own words, where it sent some.
@@ -130,30 +139,150 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// A broker's error code about `what`.
+    pub(super) fn broker(code: ErrorCode, what: impl Into<String>, message: Option<String>) -> Self {
+        Self::Broker { code, what: what.into(), message: message.filter(|text| !text.is_empty()) }
+    }
+
     /// What the error means for the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Refused { .. } | Self::Silent { .. } => ErrorKind::Unreachable,
+            Self::Forbidden { .. } => ErrorKind::NotAllowed,
             Self::UnknownTopic(_) | Self::UnknownPartition { .. } => ErrorKind::NotFound,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Option(_) => ErrorKind::Usage,
+            Self::Broker { code, .. } => kind_of(*code),
             _ => ErrorKind::Failed,
         }
     }
 
     /// Kafka's error code, if a broker answered with one.
-    pub fn code(&self) -> Option<i16> {
+    pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Broker { code, .. } => Some(*code),
             _ => None,
         }
     }
+
+    /// Whether the same call may succeed a moment later.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Silent { .. } | Self::Disconnected { .. } | Self::TimedOut { .. } => true,
+            Self::Broker { code, .. } => code.retriable(),
+            _ => false,
+        }
+    }
+}
+
+fn kind_of(code: ErrorCode) -> ErrorKind {
+    match code {
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::UNKNOWN_TOPIC_ID
+        | ErrorCode::GROUP_ID_NOT_FOUND
+        | ErrorCode::TRANSACTIONAL_ID_NOT_FOUND
+        | ErrorCode::RESOURCE_NOT_FOUND => ErrorKind::NotFound,
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        | ErrorCode::GROUP_AUTHORIZATION_FAILED
+        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+        | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        | ErrorCode::DELEGATION_TOKEN_AUTHORIZATION_FAILED
+        | ErrorCode::SASL_AUTHENTICATION_FAILED
+        | ErrorCode::UNSUPPORTED_SASL_MECHANISM
+        | ErrorCode::ILLEGAL_SASL_STATE => ErrorKind::NotAllowed,
+        _ => ErrorKind::Failed,
+    }
+}
+
+/// A system error without Rust's "(os error 111)".
+pub(super) fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{self:?}")
+        match self {
+            Self::Refused { address, reason } | Self::Forbidden { address, reason } => {
+                write!(out, "cannot connect to {address}: {reason}")
+            }
+            Self::Silent { address, after } => {
+                write!(out, "no answer from {address} in {} s", after.as_secs_f32())
+            }
+            Self::Disconnected { address, reason } => write!(out, "connection to {address} lost: {reason}"),
+            Self::TimedOut { what, after } => {
+                write!(out, "no answer to {what} in {} s", after.as_secs_f32())
+            }
+            Self::Protocol { address, reason } => {
+                write!(out, "what answers at {address} does not speak as a Kafka broker does: {reason}")
+            }
+            Self::Unsupported { api, offered: None } => write!(out, "the broker does not offer {api}"),
+            Self::Unsupported { api, offered: Some((min, max)) } => {
+                write!(out, "the broker offers {api} in versions {min} to {max}, none of which this client speaks")
+            }
+            Self::Broker { code, what, message } => match message {
+                Some(message) => write!(out, "{what}: {message} ({code})"),
+                None => write!(out, "{what}: {code}"),
+            },
+            Self::UnknownTopic(topic) => write!(out, "no topic {topic}"),
+            Self::UnknownPartition { partition, count } => write!(
+                out,
+                "no partition {} of topic {}, which has {count}",
+                partition.partition, partition.topic
+            ),
+            Self::RecordTooLarge { ordinal, size, limit } => {
+                write!(out, "record {} has {size} bytes as a batch of its own", ordinal + 1)?;
+                match limit {
+                    Some(limit) => write!(out, ", at most {limit} are allowed"),
+                    None => write!(out, ", more than the topic allows (max.message.bytes)"),
+                }
+            }
+            Self::DeliveryTimeout { partition, after, last } => write!(
+                out,
+                "records for {partition} were not acknowledged in {} s; the last failure: {last}",
+                after.as_secs_f32()
+            ),
+            Self::Corrupt { partition, offset, reason } => {
+                write!(out, "damaged data in {partition} at offset {offset}: {reason}")
+            }
+            Self::OutOfRange { partition, offset, start, end } => {
+                write!(out, "offset {offset} of {partition} does not exist; it has {start} to {end}")
+            }
+            Self::Option(text) => out.write_str(text),
+            Self::Closed => write!(out, "the client was closed"),
+        }
     }
 }
 
 impl std::error::Error for ClientError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_follow_the_contract_of_exit_codes() {
+        let broker = |code| ClientError::broker(code, "topic t", None).kind();
+        assert_eq!(broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), ErrorKind::NotFound);
+        assert_eq!(broker(ErrorCode::GROUP_AUTHORIZATION_FAILED), ErrorKind::NotAllowed);
+        assert_eq!(broker(ErrorCode::INVALID_CONFIG), ErrorKind::Failed);
+        assert_eq!(ClientError::UnknownTopic("t".into()).kind(), ErrorKind::NotFound);
+        let refused = ClientError::Refused { address: "a:1".into(), reason: "refused".into() };
+        assert_eq!(refused.kind(), ErrorKind::Unreachable);
+        assert!(refused.is_retriable());
+        assert!(!ClientError::UnknownTopic("t".into()).is_retriable());
+    }
+
+    #[test]
+    fn texts_say_what_and_on_what() {
+        let error = ClientError::broker(ErrorCode::POLICY_VIOLATION, "topic t", Some("too many".into()));
+        assert_eq!(error.to_string(), "topic t: too many (POLICY_VIOLATION)");
+        let error = ClientError::RecordTooLarge { ordinal: 0, size: 9, limit: Some(8) };
+        assert_eq!(error.to_string(), "record 1 has 9 bytes as a batch of its own, at most 8 are allowed");
+        let error = io::Error::from_raw_os_error(111);
+        assert_eq!(system_text(&error), "Connection refused");
+    }
+}

@@ -1,10 +1,20 @@
 //! Keys and values of the internal topics, and what clients embed in group messages.
 
+pub mod consumer;
 pub mod metadata;
+pub mod offsets;
+
+use crate::codec::{DecodeError, EncodeError, Reader};
 
 /// Why bytes of an internal topic, or of a client's group message, can not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
+    /// The bytes are not what they should be.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    /// The value can not be said.
+    #[error("{0}")]
+    Encode(#[from] EncodeError),
     /// The metadata log's frame has another version than 1.
     #[error("metadata record in frame version {0}; only version 1 is known")]
     FrameVersion(u32),
@@ -28,4 +38,12 @@ pub enum SchemaError {
         /// How many bytes are left.
         left: usize,
     },
+}
+
+/// Makes sure that nothing is left behind a value that was read.
+fn whole(reader: &Reader, what: &'static str) -> Result<(), SchemaError> {
+    match reader.remaining() {
+        0 => Ok(()),
+        left => Err(SchemaError::Trailing { what, left }),
+    }
 }

@@ -1,0 +1,88 @@
+//! What consumers embed in group messages: subscriptions and assignments; it decides nothing about either.
+//!
+//! Both begin with their version (int16) and are never flexible. Newer versions only add fields at the end, so a
+//! version above the newest known is read as that one (`ConsumerProtocolSubscription.json`, KIP-429, KIP-881).
+
+use bytes::Bytes;
+
+use crate::codec::{Reader, Version, Wire, Writer, structs};
+
+use super::SchemaError;
+
+/// The newest version of both that is known.
+pub const NEWEST: i16 = 3;
+
+structs! {
+    /// What a member wants to read, versions 0 to 3.
+    pub struct Subscription {
+        /// Topics by name.
+        topics: Vec<String>,
+        /// For the assignor.
+        user_data: Option<Bytes>,
+        /// What the member owns now (cooperative rebalancing).
+        owned_partitions: Vec<TopicPartitions> [1.., ignorable],
+        /// The generation in which it came to own that, -1 for none.
+        generation: i32 [2.., ignorable] = -1,
+        /// The member's rack.
+        rack: Option<String> [3.., ignorable],
+    }
+
+    /// What a member is to read, versions 0 to 3 (all alike).
+    pub struct Assignment {
+        /// Partitions by topic.
+        partitions: Vec<TopicPartitions>,
+        /// From the assignor.
+        user_data: Option<Bytes>,
+    }
+
+    /// Partitions of one topic.
+    pub struct TopicPartitions {
+        /// The topic's name.
+        topic: String,
+        /// Its partitions.
+        partitions: Vec<i32>,
+    }
+}
+
+impl Subscription {
+    /// The bytes of the subscription in `version` (0 to 3); fields it does not have are left out.
+    pub fn encode(&self, version: i16) -> Result<Bytes, SchemaError> {
+        encode(self, version, "Subscription")
+    }
+
+    /// Reads a subscription of any version from 0 on.
+    pub fn decode(bytes: Bytes) -> Result<Self, SchemaError> {
+        decode(bytes, "Subscription")
+    }
+}
+
+impl Assignment {
+    /// The bytes of the assignment in `version` (0 to 3).
+    pub fn encode(&self, version: i16) -> Result<Bytes, SchemaError> {
+        encode(self, version, "Assignment")
+    }
+
+    /// Reads an assignment of any version from 0 on; no bytes at all are an empty assignment.
+    pub fn decode(bytes: Bytes) -> Result<Self, SchemaError> {
+        if bytes.is_empty() { Ok(Self::default()) } else { decode(bytes, "Assignment") }
+    }
+}
+
+fn encode(value: &impl Wire, version: i16, what: &'static str) -> Result<Bytes, SchemaError> {
+    if !(0..=NEWEST).contains(&version) {
+        return Err(SchemaError::Version { what, found: version.into(), min: 0, max: NEWEST });
+    }
+    let mut writer = Writer::with_capacity(64);
+    writer.i16(version);
+    value.write(&mut writer, Version::new(version, None))?;
+    Ok(writer.into_bytes())
+}
+
+fn decode<T: Wire>(bytes: Bytes, what: &'static str) -> Result<T, SchemaError> {
+    let mut reader = Reader::new(bytes);
+    let version = reader.i16()?;
+    if version < 0 {
+        return Err(SchemaError::Version { what, found: version.into(), min: 0, max: NEWEST });
+    }
+    Ok(T::read(&mut reader, Version::new(version.min(NEWEST), None))?)
+}
