@@ -168,7 +168,10 @@ impl ClientError {
     /// Whether the same call may succeed a moment later.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Silent { .. } | Self::Disconnected { .. } | Self::TimedOut { .. } => true,
+            Self::Refused { .. }
+            | Self::Silent { .. }
+            | Self::Disconnected { .. }
+            | Self::TimedOut { .. } => true,
             Self::Broker { code, .. } => code.retriable(),
             _ => false,
         }
@@ -221,7 +224,10 @@ impl fmt::Display for ClientError {
             }
             Self::Unsupported { api, offered: None } => write!(out, "the broker does not offer {api}"),
             Self::Unsupported { api, offered: Some((min, max)) } => {
-                write!(out, "the broker offers {api} in versions {min} to {max}, none of which this client speaks")
+                write!(
+                    out,
+                    "the broker offers {api} in versions {min} to {max}, none of which this client speaks"
+                )
             }
             Self::Broker { code, what, message } => match message {
                 Some(message) => write!(out, "{what}: {message} ({code})"),

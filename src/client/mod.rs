@@ -12,6 +12,9 @@ pub mod options;
 pub mod producer;
 
 mod cluster;
+mod connection;
+mod pipe;
+pub mod retry;
 
 pub use crate::net::Address;
 pub use cluster::{Client, Node, PartitionView, TopicView};

@@ -126,7 +126,10 @@ mod tests {
     fn pauses_double_up_to_the_longest() {
         let ms = Duration::from_millis;
         let plain = |attempt| pause(attempt, ms(100), ms(1000), 0.5);
-        assert_eq!((1..=6).map(plain).collect::<Vec<_>>(), [ms(100), ms(200), ms(400), ms(800), ms(1000), ms(1000)]);
+        assert_eq!(
+            (1..=6).map(plain).collect::<Vec<_>>(),
+            [ms(100), ms(200), ms(400), ms(800), ms(1000), ms(1000)]
+        );
         assert_eq!(pause(1, ms(100), ms(1000), 0.0), ms(80));
         assert_eq!(pause(9, ms(100), ms(1000), 1.0), ms(1200));
         assert_eq!(pause(u32::MAX, ms(0), ms(1000), 1.0), ms(0));

@@ -165,6 +165,51 @@ pub fn response_bytes<M: Message>(
     Ok(writer.into_bytes())
 }
 
+/// The body of an answer's frame (without the length prefix), its header passed over.
+///
+/// # Errors
+/// Any [`DecodeError`].
+pub fn response_body<M: Message>(frame: Bytes, version: i16) -> Result<M, DecodeError> {
+    let mut reader = Reader::new(frame);
+    ResponseHeader::decode(&mut reader, M::KEY, version)?;
+    M::decode(&mut reader, version)
+}
+
+/// A whole request frame, its length prefix included, in pieces: what the request's bytes fields hold (`records`,
+/// in the order of the fields) stays where it is and is not copied. The fields themselves may be left `None`.
+///
+/// # Errors
+/// [`EncodeError`] of the body, or [`EncodeError::TooLong`] past what a length prefix can say.
+pub fn request_pieces<R: Request>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    records: &[Bytes],
+) -> Result<Vec<Bytes>, EncodeError> {
+    let mut writer = Writer::with_capacity(256);
+    writer.i32(0);
+    RequestHeader::new(R::KEY, version, correlation_id, client_id.map(str::to_owned)).encode(&mut writer)?;
+    let lengths: Vec<usize> = records.iter().map(Bytes::len).collect();
+    let holes = writer.with_holes(&lengths, |writer| request.encode(writer, version))?;
+    let length = writer.len() - LENGTH_PREFIX + lengths.iter().sum::<usize>();
+    let prefix = i32::try_from(length)
+        .map_err(|_| EncodeError::TooLong { length, limit: i32::MAX as usize })?
+        .to_be_bytes();
+    let mut frame = writer.into_vec();
+    frame.splice(..LENGTH_PREFIX, prefix);
+    let mut rest = Bytes::from(frame);
+    let mut cut = 0;
+    let mut pieces = Vec::with_capacity(2 * holes.len() + 1);
+    for (hole, bytes) in holes.iter().zip(records.iter().filter(|bytes| !bytes.is_empty())) {
+        pieces.push(rest.split_to(hole.at - cut));
+        pieces.push(bytes.clone());
+        cut = hole.at;
+    }
+    pieces.push(rest);
+    Ok(pieces)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,5 +267,28 @@ mod tests {
         let mut reader = Reader::new(Bytes::from_static(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff]));
         let header = RequestHeader::decode(&mut reader).unwrap();
         assert_eq!((header.key(), header.correlation_id), (None, 1));
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_the_request_in_one() {
+        use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+        let records = [Bytes::from_static(b"one"), Bytes::from_static(b"three")];
+        for version in [3, 8, 9, 12] {
+            let request = |records: [Option<Bytes>; 2]| ProduceRequest {
+                topic_data: vec![TopicProduceData {
+                    name: "t".to_owned(),
+                    partition_data: (0..)
+                        .zip(records)
+                        .map(|(index, records)| PartitionProduceData { index, records })
+                        .collect(),
+                    ..TopicProduceData::default()
+                }],
+                ..ProduceRequest::default()
+            };
+            let whole = request_frame(&request(records.clone().map(Some)), version, 5, Some("c")).unwrap();
+            let pieces = request_pieces(&request([None, None]), version, 5, Some("c"), &records).unwrap();
+            assert_eq!(pieces.len(), 5);
+            assert_eq!(pieces.concat(), whole, "version {version}");
+        }
     }
 }

@@ -1,0 +1,186 @@
+//! One connection to a broker that has said what it speaks: requests in the highest version both sides know; never
+//! dials again by itself.
+
+use super::error::system_text;
+use super::pipe::{Answer, Outgoing, Pipe};
+use super::{ClientError, ClientOptions};
+use crate::net::{Address, dial};
+use crate::wire::api::ApiKey;
+use crate::wire::error::ErrorCode;
+use crate::wire::frame;
+use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use crate::wire::{Message, Request};
+use bytes::Bytes;
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+/// A connection after its handshake. Dropping it closes it once the answers under way have come.
+#[derive(Debug)]
+pub(super) struct Connection {
+    address: Address,
+    client_id: String,
+    pipe: Pipe,
+    correlation: AtomicI32,
+    speaks: Vec<ApiVersion>,
+}
+
+impl Connection {
+    /// Dials and asks what the broker speaks, both within `limit`.
+    pub(super) async fn open(
+        address: &Address,
+        options: &ClientOptions,
+        limit: Duration,
+    ) -> Result<Self, ClientError> {
+        let stream = dial(address, limit).await.map_err(|error| refusal(address, &error.source, limit))?;
+        let mut connection = Self {
+            address: address.clone(),
+            client_id: options.client_id.clone(),
+            pipe: Pipe::start(stream, address),
+            correlation: AtomicI32::new(1),
+            speaks: Vec::new(),
+        };
+        connection.speaks = connection.handshake(limit).await.map_err(|error| match error {
+            ClientError::TimedOut { after, .. } => {
+                ClientError::Silent { address: address.to_string(), after }
+            }
+            other => other,
+        })?;
+        Ok(connection)
+    }
+
+    /// Asks in our highest version; a broker that does not know it says so in version 0 and is asked again (KIP-511).
+    async fn handshake(&self, limit: Duration) -> Result<Vec<ApiVersion>, ClientError> {
+        let request = ApiVersionsRequest {
+            client_software_name: "klog".to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut version = ApiKey::ApiVersions.max_version();
+        for _ in 0..3 {
+            let frame = self.ask(&request, version, limit).await?;
+            // Bytes 4 and 5 are the error code in every version of the answer.
+            let code = frame.get(4..).and_then(|rest| rest.first_chunk()).map(|raw| i16::from_be_bytes(*raw));
+            if code == Some(ErrorCode::UNSUPPORTED_VERSION.code()) && version > 0 {
+                let refused: Result<ApiVersionsResponse, _> = frame::response_body(frame, 0);
+                let offered = refused.ok().and_then(|answer| range(&answer.api_keys, ApiKey::ApiVersions));
+                version = offered.map_or(0, |(_, max)| max.min(version - 1)).max(0);
+                continue;
+            }
+            let answer: ApiVersionsResponse = self.body(frame, version)?;
+            if !answer.error_code.is_ok() {
+                return Err(ClientError::broker(answer.error_code, self.address.to_string(), None));
+            }
+            return Ok(answer.api_keys);
+        }
+        Err(self.garbled("it refuses every version of ApiVersions".to_owned()))
+    }
+
+    /// Where it leads.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the broker speaks.
+    pub(super) fn speaks(&self) -> &[ApiVersion] {
+        &self.speaks
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pipe.is_closed()
+    }
+
+    /// The highest version of an API that both sides know.
+    pub(super) fn version(&self, key: ApiKey) -> Result<i16, ClientError> {
+        let offered = range(&self.speaks, key);
+        let unsupported = ClientError::Unsupported { api: key.name(), offered };
+        let (min, max) = offered.ok_or_else(|| unsupported.clone())?;
+        let version = max.min(key.max_version());
+        if version < min || version < key.min_version() { Err(unsupported) } else { Ok(version) }
+    }
+
+    /// One request in the highest common version, and its answer.
+    pub(super) async fn call<R: Request>(
+        &self,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response, ClientError> {
+        let version = self.version(R::KEY)?;
+        self.call_in(request, version, timeout).await
+    }
+
+    /// One request in a version of the caller's, and its answer.
+    pub(super) async fn call_in<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        timeout: Duration,
+    ) -> Result<R::Response, ClientError> {
+        let frame = self.ask(request, version, timeout).await?;
+        self.body(frame, version)
+    }
+
+    /// Sends a request whose bytes fields are `records`, uncopied; the answer is the frame as it came.
+    pub(super) fn send_pieces<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        records: &[Bytes],
+        answered: bool,
+        timeout: Duration,
+    ) -> Result<Answer, ClientError> {
+        let correlation = self.correlation.fetch_add(1, Ordering::Relaxed);
+        let pieces = frame::request_pieces(request, version, correlation, Some(&self.client_id), records)
+            .map_err(|error| self.garbled(format!("{}: {error}", R::KEY)))?;
+        Ok(self.pipe.send(Outgoing { pieces, correlation, answered, timeout, what: R::KEY.name() }))
+    }
+
+    /// Waits for an answer; a connection that ends first is an error.
+    pub(super) async fn wait(&self, answer: Answer) -> Result<Bytes, ClientError> {
+        match answer.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ClientError::Disconnected {
+                address: self.address.to_string(),
+                reason: "it had ended before".to_owned(),
+            }),
+        }
+    }
+
+    /// Reads an answer's body.
+    pub(super) fn body<M: Message>(&self, frame: Bytes, version: i16) -> Result<M, ClientError> {
+        frame::response_body(frame, version)
+            .map_err(|error| self.garbled(format!("an answer to {} that can not be read: {error}", M::KEY)))
+    }
+
+    async fn ask<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        timeout: Duration,
+    ) -> Result<Bytes, ClientError> {
+        let correlation = self.correlation.fetch_add(1, Ordering::Relaxed);
+        let frame = frame::request_frame(request, version, correlation, Some(&self.client_id))
+            .map_err(|error| self.garbled(format!("{}: {error}", R::KEY)))?;
+        let pieces = vec![Bytes::from(frame)];
+        let what = R::KEY.name();
+        self.wait(self.pipe.send(Outgoing { pieces, correlation, answered: true, timeout, what })).await
+    }
+
+    fn garbled(&self, reason: String) -> ClientError {
+        ClientError::Protocol { address: self.address.to_string(), reason }
+    }
+}
+
+fn range(speaks: &[ApiVersion], key: ApiKey) -> Option<(i16, i16)> {
+    let one = speaks.iter().find(|one| one.api_key == key.code())?;
+    Some((one.min_version, one.max_version))
+}
+
+fn refusal(address: &Address, error: &io::Error, limit: Duration) -> ClientError {
+    let address = address.to_string();
+    match error.kind() {
+        io::ErrorKind::TimedOut => ClientError::Silent { address, after: limit },
+        io::ErrorKind::PermissionDenied => ClientError::Forbidden { address, reason: system_text(error) },
+        _ => ClientError::Refused { address, reason: system_text(error) },
+    }
+}
