@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DecodeError, EncodeError, Reader, Writer};
+use super::{DecodeError, EncodeError, Reader, Shape, Writer};
 use crate::model::id::TopicId;
 
 /// The version in which a message is read or written.
@@ -29,13 +29,15 @@ pub trait Wire: Sized {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError>;
     /// Puts the value.
     fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError>;
+    /// How a value lies on the wire.
+    fn shape(version: Version) -> Shape;
 }
 
 /// A [`Wire`] type made of fields; where it may be null, a byte before it says so.
 pub trait Struct: Wire {}
 
 macro_rules! fixed {
-    ($($ty:ident $len:literal),*) => {$(
+    ($($ty:ident $len:literal $shape:expr),*) => {$(
         impl Wire for $ty {
             #[inline]
             fn min_len(_: Version) -> usize {
@@ -50,14 +52,20 @@ macro_rules! fixed {
                 writer.$ty(*self);
                 Ok(())
             }
+            fn shape(_: Version) -> Shape {
+                $shape
+            }
         }
     )*};
 }
 
-fixed!(bool 1, i8 1, i16 2, u16 2, i32 4, u32 4, i64 8, f64 8);
+fixed! {
+    bool 1 Shape::Bool, i8 1 Shape::Fixed(1), i16 2 Shape::Fixed(2), u16 2 Shape::Fixed(2), i32 4 Shape::Fixed(4),
+    u32 4 Shape::Fixed(4), i64 8 Shape::Fixed(8), f64 8 Shape::Fixed(8)
+}
 
 macro_rules! variable {
-    ($([$($generics:tt)*] $ty:ty, $shortest:literal, $read:ident, $write:ident, $value:ident => $borrow:expr;)*) => {$(
+    ($([$($generics:tt)*] $ty:ty, $shortest:literal, $read:ident, $write:ident, $value:ident => $borrow:expr, $version:ident => $shape:expr;)*) => {$(
         impl<$($generics)*> Wire for $ty {
             #[inline]
             fn min_len(version: Version) -> usize {
@@ -72,17 +80,22 @@ macro_rules! variable {
                 let $value = self;
                 writer.$write($borrow, version)
             }
+            fn shape($version: Version) -> Shape {
+                $shape
+            }
         }
     )*};
 }
 
 variable! {
-    [] String, 2, string, string, text => text;
-    [] Option<String>, 2, nullable_string, nullable_string, text => text.as_deref();
-    [] Bytes, 4, bytes, bytes, bytes => bytes;
-    [] Option<Bytes>, 4, nullable_bytes, nullable_bytes, bytes => bytes.as_deref();
-    [T: Wire] Vec<T>, 4, array, nullable_array, elements => Some(elements);
-    [T: Wire] Option<Vec<T>>, 4, nullable_array, nullable_array, elements => elements.as_deref();
+    [] String, 2, string, string, text => text, _version => Shape::String { null: false };
+    [] Option<String>, 2, nullable_string, nullable_string, text => text.as_deref(), _version => Shape::String { null: true };
+    [] Bytes, 4, bytes, bytes, bytes => bytes, _version => Shape::Bytes { null: false };
+    [] Option<Bytes>, 4, nullable_bytes, nullable_bytes, bytes => bytes.as_deref(), _version => Shape::Bytes { null: true };
+    [T: Wire] Vec<T>, 4, array, nullable_array, elements => Some(elements),
+        version => Shape::Array { null: false, of: Box::new(T::shape(version)) };
+    [T: Wire] Option<Vec<T>>, 4, nullable_array, nullable_array, elements => elements.as_deref(),
+        version => Shape::Array { null: true, of: Box::new(T::shape(version)) };
 }
 
 impl Wire for TopicId {
@@ -98,6 +111,9 @@ impl Wire for TopicId {
     fn write(&self, writer: &mut Writer, _: Version) -> Result<(), EncodeError> {
         writer.raw(&self.0);
         Ok(())
+    }
+    fn shape(_: Version) -> Shape {
+        Shape::Fixed(16)
     }
 }
 
@@ -119,5 +135,8 @@ impl<S: Struct> Wire for Option<S> {
                 Ok(())
             }
         }
+    }
+    fn shape(version: Version) -> Shape {
+        S::shape(version).with_null(true)
     }
 }

@@ -3,11 +3,13 @@
 mod error;
 mod field;
 mod reader;
+mod shape;
 mod structs;
 mod writer;
 
 pub use error::{DecodeError, EncodeError};
 pub use field::{Struct, Version, Wire};
 pub use reader::{ALLOWANCE_BASE, ALLOWANCE_FACTOR, MAX_STRING, Reader};
+pub use shape::{FieldShape, Shape};
 pub(crate) use structs::{field, structs};
 pub use writer::{Hole, Writer};

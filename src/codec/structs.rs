@@ -104,6 +104,13 @@ macro_rules! structs {
                 }
                 Ok(())
             }
+
+            fn shape(version: $crate::codec::Version) -> $crate::codec::Shape {
+                let default = Self::default();
+                let fields: &[Option<$crate::codec::FieldShape>] =
+                    &[$( $crate::codec::field!(shape default, version, $field, [$($($opts)*)?]) ),*];
+                $crate::codec::Shape::Struct { null: false, fields: fields.iter().flatten().cloned().collect() }
+            }
         }
     )*};
 }
@@ -206,6 +213,26 @@ macro_rules! field {
                 $crate::codec::field!(absent $version, $field, [$(, $($rest)*)?]);
             }
         }
+    };
+
+    (shape $default:ident, $version:ident, $field:ident, []) => {
+        Some($crate::codec::FieldShape::of(stringify!($field), None, &$default.$field, $version))
+    };
+    (shape $default:ident, $version:ident, $field:ident, [$range:expr, tag $tag:literal $($rest:tt)*]) => {
+        ($range).contains(&$version.number).then(|| {
+            $crate::codec::FieldShape::of(stringify!($field), Some($tag), &$default.$field, $version)
+        })
+    };
+    (shape $default:ident, $version:ident, $field:ident, [$range:expr, null $null:expr $(, $($rest:tt)*)?]) => {
+        ($range).contains(&$version.number).then(|| {
+            $crate::codec::FieldShape::of(stringify!($field), None, &$default.$field, $version)
+                .with_null(($null).contains(&$version.number))
+        })
+    };
+    (shape $default:ident, $version:ident, $field:ident, [$range:expr $(, $($rest:tt)*)?]) => {
+        ($range).contains(&$version.number).then(|| {
+            $crate::codec::FieldShape::of(stringify!($field), None, &$default.$field, $version)
+        })
     };
 
     (absent $version:ident, $field:ident, [, ignorable]) => {};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::{DecodeError, EncodeError, Reader, Version, Wire, Writer};
+use crate::codec::{DecodeError, EncodeError, Reader, Shape, Version, Wire, Writer};
 
 /// An error as answers carry it: two bytes, 0 is success. Codes not in the table are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -235,6 +235,9 @@ impl Wire for ErrorCode {
     fn write(&self, writer: &mut Writer, _: Version) -> Result<(), EncodeError> {
         writer.i16(self.0);
         Ok(())
+    }
+    fn shape(_: Version) -> Shape {
+        Shape::Fixed(2)
     }
 }
 
