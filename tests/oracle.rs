@@ -1,6 +1,7 @@
 //! klog's messages against the kafka-protocol crate, with drawn values in every version that both know.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[macro_use]
 #[path = "oracle/apis.rs"]
 mod apis;
 #[path = "oracle/draw.rs"]
@@ -8,10 +9,9 @@ mod draw;
 
 use bytes::{Bytes, BytesMut};
 use draw::Draw;
-use fastrand::Rng;
 use kafka_protocol::protocol::{Decodable, Encodable, Message};
 
-const BODIES: u64 = 100;
+const BODIES: u64 = 400;
 
 /// The other crate's side of a request or a response.
 struct Other {
@@ -73,8 +73,7 @@ fn drawn_bodies_pass_through_klog_and_the_crate_unchanged() {
             for seed in 0..BODIES {
                 let case = format!("{} {} {version}, seed {seed}", kind.key, kind.word);
                 let flexible = kind.key.is_flexible(version);
-                let mut draw = Draw { random: Rng::with_seed(seed), flexible, unknown_tags: false };
-                let body = Bytes::from(draw.body(&shape));
+                let body = Bytes::from(Draw::new(seed, flexible).body(&shape));
                 let (left, encoded) =
                     (kind.again)(body.clone(), version).unwrap_or_else(|e| panic!("{case}: {e}"));
                 assert_eq!(left, 0, "{case}");
@@ -103,9 +102,8 @@ fn tagged_fields_of_a_later_kafka_are_passed_over() {
         for version in kind.versions().filter(|&version| kind.key.is_flexible(version)) {
             let shape = (kind.shape)(version);
             for seed in 0..BODIES {
-                let [known, body] = [false, true].map(|unknown_tags| {
-                    Draw { random: Rng::with_seed(seed), flexible: true, unknown_tags }.body(&shape)
-                });
+                let [known, body] = [false, true]
+                    .map(|unknown_tags| Draw { unknown_tags, ..Draw::new(seed, true) }.body(&shape));
                 let (left, encoded) = (kind.again)(Bytes::from(body.clone()), version).unwrap();
                 assert_eq!(left, 0);
                 let encoded = Bytes::from(encoded.unwrap());

@@ -9,9 +9,16 @@ pub(crate) struct Draw {
     pub(crate) flexible: bool,
     /// Whether tagged fields that no Kafka knows yet are mixed in.
     pub(crate) unknown_tags: bool,
+    /// Where, in the body drawn last, the count of each array lies that is in no tagged field.
+    pub(crate) counts: Vec<usize>,
 }
 
 impl Draw {
+    /// Draws by `seed`.
+    pub(crate) fn new(seed: u64, flexible: bool) -> Self {
+        Self { random: Rng::with_seed(seed), flexible, unknown_tags: false, counts: Vec::new() }
+    }
+
     /// A body of this layout.
     pub(crate) fn body(&mut self, shape: &Shape) -> Vec<u8> {
         let mut out = Vec::new();
@@ -44,6 +51,7 @@ impl Draw {
                 out.extend(bytes.unwrap_or_default());
             }
             Shape::Array { null, of } => {
+                self.counts.push(out.len());
                 let count = (!self.null(*null)).then(|| self.random.usize(..4));
                 self.length(count, out);
                 (0..count.unwrap_or(0)).for_each(|_| self.value(of, out));
@@ -71,7 +79,9 @@ impl Draw {
         let mut drawn: Vec<(u32, Vec<u8>)> = Vec::new();
         for field in fields {
             let (Some(tag), true) = (field.tag, self.random.bool()) else { continue };
+            let counts = self.counts.len();
             let value = self.body(&field.shape);
+            self.counts.truncate(counts);
             if value != field.default {
                 drawn.push((tag, value));
             }
