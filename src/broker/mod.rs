@@ -5,6 +5,7 @@
 
 pub mod api;
 mod error;
+pub mod groups;
 mod partition;
 mod peer;
 pub mod settings;
@@ -93,6 +94,11 @@ impl Broker {
 
     /// A topic's name by its id.
     pub fn topic_name(&self, _id: &TopicId) -> Option<Arc<str>> {
+        unimplemented!()
+    }
+
+    /// The groups this node coordinates.
+    pub fn groups(&self) -> &groups::Groups {
         unimplemented!()
     }
 

@@ -1,6 +1,17 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in the
 //! table is never answered with anything but UNSUPPORTED_VERSION.
 
+pub mod describe_groups;
+pub mod find_coordinator;
+mod group_code;
+pub mod heartbeat;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
+pub mod offset_commit;
+pub mod offset_fetch;
+pub mod sync_group;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,0 +1,65 @@
+//! FindCoordinator, versions 0 to 6. One node coordinates everything: groups and transactional ids are here.
+//! Refused: other types (share groups) with INVALID_REQUEST.
+
+use std::sync::Arc;
+
+use crate::broker::{Broker, Peer};
+use crate::model::name::CONSUMER_OFFSETS;
+use crate::wire::error::ErrorCode;
+use crate::wire::frame::RequestHeader;
+use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// Answers a FindCoordinator; for a group, `__consumer_offsets` is made on the way.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    header: &RequestHeader,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let found = find(broker, request.key_type).await;
+    let (host, port) = peer.address();
+    let answer = |key: String| match found {
+        Ok(()) => Coordinator {
+            key,
+            node_id: broker.node_id(),
+            host: host.to_owned(),
+            port,
+            ..Coordinator::default()
+        },
+        Err((error_code, why)) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code,
+            error_message: Some(why.to_owned()),
+            ..Coordinator::default()
+        },
+    };
+    if header.api_version >= 4 {
+        let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
+        return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+    }
+    let one = answer(request.key);
+    FindCoordinatorResponse {
+        error_code: one.error_code,
+        error_message: one.error_message,
+        node_id: one.node_id,
+        host: one.host,
+        port: one.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), (ErrorCode, &'static str)> {
+    match key_type {
+        GROUP if broker.partition_count(CONSUMER_OFFSETS).is_some() => Ok(()),
+        GROUP => broker.ensure_internal(CONSUMER_OFFSETS).await.map_err(|_| {
+            (ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic can not be made: see the broker's log")
+        }),
+        TRANSACTION => Ok(()),
+        _ => Err((ErrorCode::INVALID_REQUEST, "klog coordinates groups and transactions")),
+    }
+}

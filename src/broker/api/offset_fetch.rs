@@ -1,0 +1,150 @@
+//! OffsetFetch, versions 1 to 10: one group up to 7, several after that; no topics (null) means all, in every
+//! version; topics by id from 10 on. `require_stable` waits for nothing: there are no transactions yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::group_code::code;
+use crate::broker::groups::request::KeptOffset;
+use crate::broker::{Broker, Peer};
+use crate::model::id::{TopicId, TopicPartition};
+use crate::wire::error::ErrorCode;
+use crate::wire::frame::RequestHeader;
+use crate::wire::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+
+/// Answers an OffsetFetch.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    _peer: &Peer,
+    header: &RequestHeader,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
+    let version = header.api_version;
+    if version >= 8 {
+        let mut groups = Vec::with_capacity(request.groups.len());
+        for group in request.groups {
+            groups.push(fetch(broker, version, group).await);
+        }
+        return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
+    }
+    let topics = request.topics.map(|topics| {
+        let topics = topics.into_iter().map(|topic| OffsetFetchRequestTopics {
+            name: topic.name,
+            partition_indexes: topic.partition_indexes,
+            ..OffsetFetchRequestTopics::default()
+        });
+        topics.collect()
+    });
+    let group =
+        OffsetFetchRequestGroup { group_id: request.group_id, topics, ..OffsetFetchRequestGroup::default() };
+    single(fetch(broker, version, group).await)
+}
+
+/// The answer for one group in the form of versions up to 7.
+fn single(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
+    let topics = group.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
+        name: topic.name,
+        partitions: topic.partitions.into_iter().map(|one| old_form(one, group.error_code)).collect(),
+    });
+    OffsetFetchResponse {
+        topics: topics.collect(),
+        error_code: group.error_code,
+        ..OffsetFetchResponse::default()
+    }
+}
+
+/// Version 1 has no field for the group's error: it stands with every partition.
+fn old_form(one: OffsetFetchResponsePartitions, group: ErrorCode) -> OffsetFetchResponsePartition {
+    OffsetFetchResponsePartition {
+        partition_index: one.partition_index,
+        committed_offset: one.committed_offset,
+        committed_leader_epoch: one.committed_leader_epoch,
+        metadata: one.metadata,
+        error_code: if group.is_ok() { one.error_code } else { group },
+    }
+}
+
+async fn fetch(
+    broker: &Arc<Broker>,
+    version: i16,
+    group: OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
+    let (topics, error_code) = match group.topics {
+        None => all(broker, version, &group.group_id).await,
+        Some(asked) => some(broker, version, &group.group_id, asked).await,
+    };
+    OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code }
+}
+
+async fn all(broker: &Arc<Broker>, version: i16, group: &str) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
+    let found = match broker.groups().all_offsets(broker, group).await {
+        Ok(found) => found,
+        Err(error) => return (Vec::new(), code(error)),
+    };
+    let mut topics: BTreeMap<Arc<str>, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
+    for (at, kept) in found {
+        topics.entry(at.topic).or_default().push(told(at.partition, Some(kept)));
+    }
+    let named = topics.into_iter().map(|(name, partitions)| OffsetFetchResponseTopics {
+        topic_id: broker.topic_id(&name).unwrap_or_default(),
+        name: name.to_string(),
+        partitions,
+    });
+    // A topic without id can not be said by id.
+    (named.filter(|topic| version < 10 || !topic.topic_id.is_zero()).collect(), ErrorCode::NONE)
+}
+
+async fn some(
+    broker: &Arc<Broker>,
+    version: i16,
+    group: &str,
+    asked: Vec<OffsetFetchRequestTopics>,
+) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
+    let names: Vec<_> = asked.iter().map(|topic| name_of(broker, version, topic)).collect();
+    let mut wanted = Vec::new();
+    for (topic, name) in asked.iter().zip(&names) {
+        let Some(name) = name else { continue };
+        wanted.extend(topic.partition_indexes.iter().map(|&index| TopicPartition::new(name.clone(), index)));
+    }
+    let (found, error) = match broker.groups().offsets(broker, group, &wanted).await {
+        Ok(found) => (found, ErrorCode::NONE),
+        Err(error) => (vec![None; wanted.len()], code(error)),
+    };
+    let mut found = found.into_iter();
+    let mut topics = Vec::with_capacity(asked.len());
+    for (topic, name) in asked.into_iter().zip(names) {
+        let partitions = topic.partition_indexes.into_iter().map(|index| match &name {
+            Some(_) => told(index, found.next().flatten()),
+            None => {
+                OffsetFetchResponsePartitions { error_code: ErrorCode::UNKNOWN_TOPIC_ID, ..told(index, None) }
+            }
+        });
+        let partitions = partitions.collect();
+        topics.push(OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions });
+    }
+    (topics, error)
+}
+
+fn name_of(broker: &Broker, version: i16, topic: &OffsetFetchRequestTopics) -> Option<Arc<str>> {
+    let known: &TopicId = &topic.topic_id;
+    if version >= 10 { broker.topic_name(known) } else { Some(topic.name.as_str().into()) }
+}
+
+/// One partition's answer; an offset of -1 says that none is kept.
+fn told(partition_index: i32, kept: Option<KeptOffset>) -> OffsetFetchResponsePartitions {
+    let (committed_offset, committed_leader_epoch, metadata) = match kept {
+        Some(kept) => (kept.offset, kept.leader_epoch, kept.metadata),
+        None => (-1, -1, String::new()),
+    };
+    OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset,
+        committed_leader_epoch,
+        metadata: Some(metadata),
+        error_code: ErrorCode::NONE,
+    }
+}

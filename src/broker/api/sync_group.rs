@@ -1,0 +1,43 @@
+//! SyncGroup, versions 0 to 5; from 5 on a member must name the protocol it takes the group's for (KIP-559).
+
+use std::sync::Arc;
+
+use super::group_code::code;
+use crate::broker::groups::request::SyncRequest;
+use crate::broker::{Broker, Peer};
+use crate::wire::error::ErrorCode;
+use crate::wire::frame::RequestHeader;
+use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+
+/// Answers a SyncGroup, when the leader has brought the assignment and it is on disk.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    _peer: &Peer,
+    header: &RequestHeader,
+    request: SyncGroupRequest,
+) -> SyncGroupResponse {
+    let unnamed = request.protocol_type.is_none() || request.protocol_name.is_none();
+    if header.api_version >= 5 && unnamed {
+        let error_code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
+        return SyncGroupResponse { error_code, ..SyncGroupResponse::default() };
+    }
+    let brought = request.assignments.into_iter();
+    let sync = SyncRequest {
+        group: request.group_id.into(),
+        generation: request.generation_id,
+        member_id: request.member_id,
+        instance_id: request.group_instance_id,
+        protocol_type: request.protocol_type,
+        protocol: request.protocol_name,
+        assignments: brought.map(|one| (one.member_id, one.assignment)).collect(),
+    };
+    match broker.groups().sync(broker, sync).await {
+        Ok(synced) => SyncGroupResponse {
+            protocol_type: synced.protocol_type,
+            protocol_name: synced.protocol,
+            assignment: synced.assignment,
+            ..SyncGroupResponse::default()
+        },
+        Err(error) => SyncGroupResponse { error_code: code(error), ..SyncGroupResponse::default() },
+    }
+}

@@ -1,0 +1,136 @@
+//! What a shard keeps through a restart: a fold over the records of its log; nothing else ever changes it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::id::TopicPartition;
+use crate::schema::SchemaError;
+use crate::schema::offsets::{
+    GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue, OffsetsKey,
+};
+
+use super::request::KeptOffset;
+
+/// One record of `__consumer_offsets`, as the coordinator means it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum GroupRecord {
+    /// A group as it came to rest.
+    Group {
+        /// The group.
+        group: Arc<str>,
+        /// Its members and generation; `None` takes the group away.
+        value: Option<GroupMetadataValue>,
+    },
+    /// An offset of a group.
+    Offset {
+        /// The group.
+        group: Arc<str>,
+        /// Whose offset.
+        partition: TopicPartition,
+        /// The offset; `None` takes it away.
+        value: Option<KeptOffset>,
+    },
+}
+
+impl GroupRecord {
+    /// The record's key and value as they are stored; no value is a tombstone.
+    pub(super) fn encode(&self) -> Result<(Bytes, Option<Bytes>), SchemaError> {
+        match self {
+            Self::Group { group, value } => {
+                let key = OffsetsKey::Group(GroupMetadataKey { group: group.to_string() });
+                Ok((key.encode()?, value.as_ref().map(GroupMetadataValue::encode).transpose()?))
+            }
+            Self::Offset { group, partition, value } => {
+                let key = OffsetsKey::Commit(OffsetCommitKey {
+                    group: group.to_string(),
+                    topic: partition.topic.to_string(),
+                    partition: partition.partition,
+                });
+                let value = value.as_ref().map(|kept| stored(kept).encode()).transpose()?;
+                Ok((key.encode()?, value))
+            }
+        }
+    }
+
+    /// Reads a stored record; `None` for kinds this build does not know.
+    pub(super) fn decode(key: Bytes, value: Option<Bytes>) -> Result<Option<Self>, SchemaError> {
+        Ok(match OffsetsKey::decode(key)? {
+            OffsetsKey::Group(key) => Some(Self::Group {
+                group: key.group.into(),
+                value: value.map(GroupMetadataValue::decode).transpose()?,
+            }),
+            OffsetsKey::Commit(key) => Some(Self::Offset {
+                group: key.group.into(),
+                partition: TopicPartition::new(key.topic, key.partition),
+                value: value.map(OffsetCommitValue::decode).transpose()?.map(kept),
+            }),
+            OffsetsKey::Other { .. } => None,
+        })
+    }
+}
+
+fn stored(kept: &KeptOffset) -> OffsetCommitValue {
+    OffsetCommitValue {
+        offset: kept.offset,
+        leader_epoch: kept.leader_epoch,
+        metadata: kept.metadata.clone(),
+        commit_timestamp: kept.committed_ms,
+        expire_timestamp: kept.expires_ms,
+        topic_id: kept.topic_id,
+    }
+}
+
+fn kept(value: OffsetCommitValue) -> KeptOffset {
+    KeptOffset {
+        offset: value.offset,
+        leader_epoch: value.leader_epoch,
+        metadata: value.metadata,
+        committed_ms: value.commit_timestamp,
+        expires_ms: value.expire_timestamp,
+        topic_id: value.topic_id,
+    }
+}
+
+/// The offsets of one group.
+pub(super) type Offsets = BTreeMap<TopicPartition, KeptOffset>;
+
+/// The durable state of a shard.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Durable {
+    /// Groups as they last came to rest.
+    pub(super) groups: HashMap<Arc<str>, GroupMetadataValue>,
+    /// Offsets by group; no group stands here without any.
+    pub(super) offsets: HashMap<Arc<str>, Offsets>,
+}
+
+impl Durable {
+    /// Applies one record, at run time and at replay alike.
+    pub(super) fn apply(&mut self, record: GroupRecord) {
+        match record {
+            GroupRecord::Group { group, value: Some(value) } => {
+                self.groups.insert(group, value);
+            }
+            GroupRecord::Group { group, value: None } => {
+                self.groups.remove(&group);
+            }
+            GroupRecord::Offset { group, partition, value: Some(value) } => {
+                self.offsets.entry(group).or_default().insert(partition, value);
+            }
+            GroupRecord::Offset { group, partition, value: None } => {
+                if let Some(offsets) = self.offsets.get_mut(&group) {
+                    offsets.remove(&partition);
+                    if offsets.is_empty() {
+                        self.offsets.remove(&group);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether anything is kept for `group`.
+    pub(super) fn knows(&self, group: &str) -> bool {
+        self.groups.contains_key(group) || self.offsets.contains_key(group)
+    }
+}

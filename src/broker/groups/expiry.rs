@@ -1,0 +1,73 @@
+//! The end of offsets and groups: by age, and with their topics; never touches what a live group still reads.
+
+use std::sync::Arc;
+
+use super::core::{Core, Step};
+use super::durable::GroupRecord;
+use super::group::{CONSUMER, Group, Phase};
+use super::request::{KeptOffset, Now, Rules};
+
+/// Removes what is older than `offsets.retention.minutes`, and empty groups that keep nothing any more.
+pub(super) fn expire(core: &mut Core, now: Now, step: &mut Step) {
+    let mut gone = Vec::new();
+    for group in core.groups.values() {
+        let mut left = 0;
+        let offsets = core.durable.offsets.get(&group.id);
+        for (partition, kept) in offsets.into_iter().flatten() {
+            if expired(&core.rules, group, &partition.topic, kept, now) {
+                step.records.push(GroupRecord::Offset {
+                    group: group.id.clone(),
+                    partition: partition.clone(),
+                    value: None,
+                });
+            } else {
+                left += 1;
+            }
+        }
+        if left == 0 && group.phase == Phase::Empty && group.pending.is_empty() {
+            gone.push(group.id.clone());
+        }
+    }
+    for id in gone {
+        if core.durable.groups.contains_key(&id) {
+            step.records.push(GroupRecord::Group { group: id.clone(), value: None });
+        }
+        core.forget(&id);
+    }
+}
+
+/// Kafka's rule: offsets of a group without members age from the day the last one left, those of a consumer that
+/// only keeps offsets from their commit, and so do those of topics that a stable group has stopped reading.
+fn expired(rules: &Rules, group: &Group, topic: &str, kept: &KeptOffset, now: Now) -> bool {
+    let since = match (&group.protocol_type, group.phase) {
+        (None, _) => kept.committed_ms,
+        (Some(_), Phase::Empty) if group.since_ms >= 0 => group.since_ms,
+        (Some(_), Phase::Empty) => kept.committed_ms,
+        (Some(kind), Phase::Stable) if kind == CONSUMER => match &group.subscribed {
+            Some(topics) if !topics.contains(topic) => kept.committed_ms,
+            Some(_) | None => return false,
+        },
+        (Some(_), _) => return false,
+    };
+    if kept.expires_ms >= 0 {
+        return now.wall_ms >= kept.expires_ms;
+    }
+    now.wall_ms.saturating_sub(since) >= rules.offsets_retention_ms
+}
+
+impl Core {
+    /// The topic was deleted: no group keeps offsets of it.
+    pub(super) fn topic_deleted(&mut self, topic: &str) -> Step {
+        let mut step = Step::default();
+        for (group, offsets) in &self.durable.offsets {
+            for partition in offsets.keys().filter(|partition| &*partition.topic == topic) {
+                step.records.push(GroupRecord::Offset {
+                    group: Arc::clone(group),
+                    partition: partition.clone(),
+                    value: None,
+                });
+            }
+        }
+        step
+    }
+}

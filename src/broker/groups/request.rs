@@ -1,0 +1,286 @@
+//! What a group is asked and what it answers, as plain values; never a struct of the protocol.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::id::TopicId;
+
+/// The time as the coordinator sees it; both come from the broker's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds that only grow; time-outs are counted in these.
+    pub mono_ms: i64,
+    /// Milliseconds since 1970; stored with offsets and group states.
+    pub wall_ms: i64,
+}
+
+/// Names a parked answer: who waits is known to the shell around the core alone.
+pub type Ticket = u64;
+
+/// Why a group says no. Each stands for one code of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum GroupError {
+    #[error("the member is not known to the group")]
+    UnknownMember,
+    #[error("the generation is not the group's")]
+    IllegalGeneration,
+    #[error("another member holds this instance id")]
+    FencedInstance,
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    #[error("the member shares no protocol with the group")]
+    InconsistentProtocol,
+    #[error("join again with the member id given")]
+    MemberIdRequired,
+    #[error("the group has as many members as group.max.size allows")]
+    GroupFull,
+    #[error("the group id is not valid")]
+    InvalidGroup,
+    #[error("the session time-out is outside group.min.session.timeout.ms to group.max.session.timeout.ms")]
+    InvalidSessionTimeout,
+    #[error("no such group")]
+    GroupNotFound,
+    #[error("the offset's metadata is longer than offset.metadata.max.bytes")]
+    MetadataTooLarge,
+    #[error("the coordinator lost its log and reads it again")]
+    NotCoordinator,
+    #[error("the coordinator is not there (yet)")]
+    NotAvailable,
+}
+
+/// A protocol a member can work with, and what it tells the leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protocol {
+    /// The assignor's name.
+    pub name: String,
+    /// Opaque to the broker (a subscription, for consumers).
+    pub metadata: Bytes,
+}
+
+/// A member that wants in.
+#[derive(Debug, Clone)]
+pub struct JoinRequest {
+    /// The group; not empty.
+    pub group: Arc<str>,
+    /// The member's id, empty if it has none yet.
+    pub member_id: String,
+    /// The name of a static member.
+    pub instance_id: Option<String>,
+    /// The client's own name for itself.
+    pub client_id: String,
+    /// Where it calls from.
+    pub client_host: String,
+    /// Milliseconds without a sign of life until the member is removed.
+    pub session_timeout_ms: i32,
+    /// Milliseconds the member takes at most to join again.
+    pub rebalance_timeout_ms: i32,
+    /// `consumer`, `connect` ...
+    pub protocol_type: String,
+    /// In the member's order of preference.
+    pub protocols: Vec<Protocol>,
+    /// Whether a member without id is sent back with one first (KIP-394).
+    pub needs_member_id: bool,
+    /// Whether a returning static leader may be told to keep the assignment (KIP-814).
+    pub may_skip_assignment: bool,
+    /// Random text for a new member id: randomness comes in from outside.
+    pub draw: String,
+}
+
+/// One member as the leader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedMember {
+    /// The member.
+    pub member_id: String,
+    /// Its name, if static.
+    pub instance_id: Option<String>,
+    /// Its metadata for the chosen protocol.
+    pub metadata: Bytes,
+}
+
+/// A join that came to a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The generation.
+    pub generation: i32,
+    /// The group's protocol type.
+    pub protocol_type: Option<String>,
+    /// The protocol chosen by vote.
+    pub protocol: Option<String>,
+    /// The leader's member id.
+    pub leader: String,
+    /// Whether the leader keeps the assignment there is.
+    pub skip_assignment: bool,
+    /// The asking member's id.
+    pub member_id: String,
+    /// All members, for the leader alone.
+    pub members: Vec<JoinedMember>,
+}
+
+/// A join refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRefused {
+    /// Why.
+    pub error: GroupError,
+    /// The id to join with next, where there is one.
+    pub member_id: String,
+}
+
+/// A member that wants its assignment; the leader brings everyone's.
+#[derive(Debug, Clone)]
+pub struct SyncRequest {
+    /// The group.
+    pub group: Arc<str>,
+    /// The generation the member joined.
+    pub generation: i32,
+    /// The member.
+    pub member_id: String,
+    /// Its name, if static.
+    pub instance_id: Option<String>,
+    /// What the member takes the group's protocol type for, if it says.
+    pub protocol_type: Option<String>,
+    /// What the member takes the chosen protocol for, if it says.
+    pub protocol: Option<String>,
+    /// Assignments by member id, from the leader.
+    pub assignments: Vec<(String, Bytes)>,
+}
+
+/// An assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synced {
+    /// The group's protocol type.
+    pub protocol_type: Option<String>,
+    /// The chosen protocol.
+    pub protocol: Option<String>,
+    /// What the leader gave this member.
+    pub assignment: Bytes,
+}
+
+/// Who a request says it comes from: held against the group before anything is done for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// Generation, -1 for none.
+    pub generation: i32,
+    /// Member id, empty for none.
+    pub member_id: &'a str,
+    /// Name of a static member.
+    pub instance_id: Option<&'a str>,
+}
+
+/// A member to take out of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaver {
+    /// Its id; empty when an admin names the instance only.
+    pub member_id: String,
+    /// Its name, if static.
+    pub instance_id: Option<String>,
+}
+
+/// One offset to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOffset {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The topic's id; zero if not known.
+    pub topic_id: TopicId,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset to read.
+    pub offset: i64,
+    /// Leader epoch of the last record read, -1 for unknown.
+    pub leader_epoch: i32,
+    /// The client's note.
+    pub metadata: String,
+}
+
+/// An offset that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Leader epoch of the last record read, -1 for unknown.
+    pub leader_epoch: i32,
+    /// The client's note.
+    pub metadata: String,
+    /// When it was committed (wall clock).
+    pub committed_ms: i64,
+    /// When it ends by the client's own wish (old clients only), -1 for never.
+    pub expires_ms: i64,
+    /// The id of the topic it was committed for; zero if not known.
+    pub topic_id: TopicId,
+}
+
+/// A group described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`.
+    pub state: &'static str,
+    /// Empty if the group only keeps offsets.
+    pub protocol_type: String,
+    /// The chosen protocol; told while stable.
+    pub protocol: String,
+    /// The members.
+    pub members: Vec<DescribedMember>,
+}
+
+/// A member described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedMember {
+    /// The member.
+    pub member_id: String,
+    /// Its name, if static.
+    pub instance_id: Option<String>,
+    /// The client's name for itself.
+    pub client_id: String,
+    /// Where it calls from.
+    pub client_host: String,
+    /// Its metadata for the chosen protocol; told while stable.
+    pub metadata: Bytes,
+    /// Its assignment; told while stable.
+    pub assignment: Bytes,
+}
+
+/// A group in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The group.
+    pub group: Arc<str>,
+    /// Empty if the group only keeps offsets.
+    pub protocol_type: String,
+    /// As in [`Description::state`].
+    pub state: &'static str,
+}
+
+/// Bounds and defaults of groups, by the settings' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// `group.min.session.timeout.ms`
+    pub min_session_timeout_ms: i32,
+    /// `group.max.session.timeout.ms`
+    pub max_session_timeout_ms: i32,
+    /// `group.initial.rebalance.delay.ms`
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.max.size`
+    pub max_size: usize,
+    /// `offset.metadata.max.bytes`
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_interval_ms: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            min_session_timeout_ms: 6_000,
+            max_session_timeout_ms: 1_800_000,
+            initial_rebalance_delay_ms: 0,
+            max_size: i32::MAX as usize,
+            offset_metadata_max_bytes: 4_096,
+            offsets_retention_ms: 10_080 * 60_000,
+            offsets_retention_check_interval_ms: 600_000,
+        }
+    }
+}

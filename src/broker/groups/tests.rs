@@ -1,0 +1,1 @@
+//! Scenarios and properties of the pure core; no broker, no disk.
