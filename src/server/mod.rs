@@ -1,14 +1,35 @@
 //! Sockets to broker: accept, read frames, call the broker, answer in order; must never decide what an answer says.
 
+mod accept;
+mod budget;
+mod clock;
+mod connection;
+mod input;
 mod options;
+mod output;
+mod pool;
+mod service;
+mod shared;
+mod worker;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::net::Address;
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use crate::net::{Accepted, Acceptor, Address};
+use accept::{Door, accept};
+use budget::Budget;
+use shared::{Shared, Stop};
+use worker::{Arrival, Endpoint, Hand, Plan};
 
 pub use options::{Limits, ListenerOptions, ServerOptions};
+pub use service::{Call, Service, Tasks};
+
+/// Bytes of every frame that are read whatever else is going on.
+const FREE: usize = 8 << 10;
 
 /// Why a server did not start: a listener, thread or runtime was refused by the system.
 #[derive(Debug)]
@@ -22,20 +43,60 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// What the server calls: the broker, or a stand-in in tests.
-pub trait Service: Send + Sync + 'static {}
-
-/// A running server.
-#[derive(Debug)]
+/// A running server. Dropping it stops it without waiting.
 pub struct Server {
     addresses: Vec<Address>,
+    stop: Arc<Stop>,
+    ends: Vec<oneshot::Receiver<()>>,
 }
 
 impl Server {
-    /// Starts the workers and accepts. Needs no runtime; runs the broker's housekeeping too.
+    /// Starts the workers, which accept, serve, and run the broker's housekeeping. Needs no runtime of the caller's.
+    ///
+    /// # Errors
+    /// [`StartError`] when the system has no thread or descriptor left.
     pub fn start<S: Service>(options: ServerOptions, broker: Arc<S>) -> Result<Self, StartError> {
-        let _ = broker;
-        Ok(Self { addresses: options.listeners.iter().map(|one| one.listener.address().clone()).collect() })
+        Self::start_inner(options, broker).map_err(StartError)
+    }
+
+    fn start_inner<S: Service>(options: ServerOptions, service: Arc<S>) -> io::Result<Self> {
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let stop = Arc::new(Stop::default());
+        let shared = Arc::new(Shared {
+            budget: Budget::new(options.limits.queued_max_request_bytes),
+            limits: options.limits,
+            sockets: options.sockets,
+            stop: Arc::clone(&stop),
+            service,
+        });
+        let (hands, arrivals): (Vec<Hand>, Vec<_>) = (0..workers).map(|_| worker::hand()).unzip();
+        let mut addresses = Vec::new();
+        let mut ends = Vec::new();
+        let mut listeners = Some(options.listeners);
+        for (number, arrivals) in arrivals.into_iter().enumerate() {
+            let runtime = worker::runtime()?;
+            let mut besides: Vec<Tasks> = Vec::new();
+            // The first worker also keeps the door and the house.
+            if let Some(listeners) = listeners.take() {
+                let _inside = runtime.enter();
+                let door = Arc::new(Door::default());
+                for ListenerOptions { listener, advertised } in listeners {
+                    let address = listener.address().clone();
+                    addresses.push(address.clone());
+                    let endpoint = Arc::new(Endpoint { address, advertised });
+                    let seating = Seating { shared: Arc::clone(&shared), door: Arc::clone(&door), endpoint, hands: hands.clone()};
+                    besides.push(Box::pin(seating.run(listener.into_acceptor()?)));
+                }
+                besides.push(shared.service.tasks());
+            }
+            let load = hands.get(number).map(Hand::counter).unwrap_or_default();
+            let plan = Plan { number, shared: Arc::clone(&shared), runtime, arrivals, load, besides };
+            ends.push(worker::start(plan)?);
+        }
+        Ok(Self { addresses, stop, ends })
     }
 
     /// What it listens on, in the order of the options, with real ports.
@@ -43,6 +104,42 @@ impl Server {
         &self.addresses
     }
 
-    /// Accepts no more, answers what is in hand (at most `Limits::drain`), closes, and ends the workers.
-    pub async fn stop(self) {}
+    /// Accepts no more, answers what is in hand (for at most `Limits::drain`), closes, and ends the workers. Socket
+    /// files stay: who made sure of the folder removes them.
+    pub async fn stop(mut self) {
+        self.stop.begin();
+        for end in std::mem::take(&mut self.ends) {
+            let _ = end.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.begin();
+    }
+}
+
+/// Gives each accepted connection to the worker with the fewest.
+struct Seating<S> {
+    shared: Arc<Shared<S>>,
+    door: Arc<Door>,
+    endpoint: Arc<Endpoint>,
+    hands: Vec<Hand>,
+}
+
+impl<S: Service> Seating<S> {
+    async fn run(mut self, acceptor: Acceptor) {
+        accept(acceptor, move |accepted| self.seat(accepted)).await;
+    }
+
+    fn seat(&mut self, accepted: Accepted) {
+        let remote = accepted.remote();
+        let seat = match self.door.admit(remote, &self.shared.limits) {
+            Ok(seat) => seat,
+            Err(full) => return debug!(?remote, ?full, "turned away"),
+        };
+        let Some(hand) = self.hands.iter().min_by_key(|hand| hand.load()) else { return };
+        hand.give(Arrival { accepted, seat, endpoint: Arc::clone(&self.endpoint) });
+    }
 }

@@ -1,0 +1,299 @@
+//! One connection, from its first byte to its last, as one future; must never answer out of order, nor hold what a slow peer does not take.
+//!
+//! It polls its call, its pending answers and its socket itself, in one task: an acknowledgement is one wake-up
+//! from the flusher and one write.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::budget::Claim;
+use super::clock::{Deadlines, Silence};
+use super::input::{Failure, Frame, Input, Read, Refusal};
+use super::output::{Flushed, Output};
+use super::service::{Call, Service};
+use super::shared::Shared;
+use crate::broker::Peer;
+use crate::broker::api::{Outcome, Reply};
+use crate::codec::{DecodeError, Reader};
+use crate::net::Stream;
+use crate::wire::api::ApiKey;
+use crate::wire::frame::RequestHeader;
+
+/// Answers that may be waited for before the next request of the connection is begun.
+const IN_FLIGHT: usize = 128;
+/// Answers in memory that the peer has not taken before the next request is begun, in bytes ...
+const UNTAKEN: usize = 64 << 10;
+/// ... and in pieces, of which files hold a descriptor.
+const UNTAKEN_PIECES: usize = 64;
+/// Requests after which other connections of the worker get their turn.
+const TURN: usize = 16;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The peer closed it between requests.
+    Closed,
+    /// The peer closed it in the middle of a request.
+    Truncated,
+    /// Its bytes are no request.
+    Refused(Refusal),
+    /// A request header that can not be read.
+    Header(DecodeError),
+    /// The broker said so.
+    Broker(String),
+    /// An answer longer than a length prefix can say.
+    TooLong,
+    /// The system said so, or an answer's file ended early.
+    Io(io::Error),
+    /// The peer of an unfinished request said nothing for too long.
+    Stalled,
+    /// Nothing happened for `connections.max.idle.ms`.
+    Idle,
+    /// The server stops.
+    Stopped,
+}
+
+enum Answer {
+    Ready(Reply),
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+struct Running {
+    call: Call,
+    /// Whether it may be left when the server stops or the peer has gone: it only waits.
+    waits: bool,
+    /// Its frame's room, given back when it is done.
+    _claim: Option<Claim>,
+}
+
+pub(super) struct Connection<S: Service> {
+    shared: Arc<Shared<S>>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    input: Input,
+    output: Output,
+    running: Option<Running>,
+    /// Answers behind one that is waited for, in order.
+    answers: VecDeque<Answer>,
+    /// Bytes of those that are ready.
+    ready: usize,
+    /// The peer sends no more.
+    ended: bool,
+    silence: Silence,
+    deadlines: Deadlines,
+}
+
+impl<S: Service> Connection<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>, peer: Arc<Peer>, stream: Stream) -> Self {
+        let limits = &shared.limits;
+        let input = Input::new(Arc::clone(&shared.budget), limits.request_max_bytes);
+        let deadlines = Deadlines::new(limits.idle, shared.stop.listen());
+        Self {
+            peer,
+            stream,
+            input,
+            output: Output::default(),
+            running: None,
+            answers: VecDeque::new(),
+            ready: 0,
+            ended: false,
+            silence: Silence::default(),
+            deadlines,
+            shared,
+        }
+    }
+
+    /// Does all that can be done now.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut begun = 0;
+        loop {
+            let mut moved = self.answer(cx)?;
+            moved |= self.work(cx, &mut begun)?;
+            moved |= self.flush(cx)?;
+            if begun >= TURN {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            if self.done() {
+                return Err(if self.input.unfinished() { End::Truncated } else { End::Closed });
+            }
+            moved |= self.read(cx)?;
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the peer has gone and has had all its answers.
+    fn done(&self) -> bool {
+        self.ended && self.running.is_none() && self.answers.is_empty() && self.output.is_empty()
+    }
+
+    /// Whether the next request may be begun.
+    fn open(&self) -> bool {
+        let (memory, pieces) = self.output.waiting();
+        self.answers.len() < IN_FLIGHT
+            && self.ready + memory < UNTAKEN
+            && pieces < UNTAKEN_PIECES
+            && !self.shared.stop.now()
+    }
+
+    /// Moves answers to the output, as far as they are there.
+    fn answer(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut moved = false;
+        while let Some(answer) = self.answers.front_mut() {
+            let reply = match answer {
+                Answer::Ready(reply) => {
+                    self.ready = self.ready.saturating_sub(reply.len());
+                    std::mem::take(reply)
+                }
+                Answer::Later(later) => match later.as_mut().poll(cx) {
+                    Poll::Ready(reply) => reply,
+                    Poll::Pending => break,
+                },
+            };
+            self.answers.pop_front();
+            self.send(reply)?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn send(&mut self, reply: Reply) -> Result<(), End> {
+        if self.output.push(reply) { Ok(()) } else { Err(End::TooLong) }
+    }
+
+    /// Finishes the request under way and begins those that are here.
+    fn work(&mut self, cx: &mut Context<'_>, begun: &mut usize) -> Result<bool, End> {
+        let mut moved = false;
+        loop {
+            if let Some(running) = &mut self.running {
+                let Poll::Ready(outcome) = running.call.as_mut().poll(cx) else { return Ok(moved) };
+                self.running = None;
+                self.outcome(outcome)?;
+                moved = true;
+            }
+            if *begun >= TURN || !self.open() {
+                return Ok(moved);
+            }
+            let Some(frame) = self.input.take().map_err(End::Refused)? else { return Ok(moved) };
+            self.begin(frame)?;
+            *begun += 1;
+        }
+    }
+
+    fn begin(&mut self, frame: Frame) -> Result<(), End> {
+        self.silence.over();
+        let mut reader = Reader::new(frame.bytes);
+        let header = RequestHeader::decode(&mut reader).map_err(End::Header)?;
+        let waits = matches!(header.key(), Some(ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup));
+        let call = self.shared.service.call(&self.peer, header, reader.rest());
+        self.running = Some(Running { call, waits, _claim: frame.claim });
+        Ok(())
+    }
+
+    fn outcome(&mut self, outcome: Outcome) -> Result<(), End> {
+        match outcome {
+            Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply)?,
+            Outcome::Reply(reply) => {
+                self.ready += reply.len();
+                self.answers.push_back(Answer::Ready(reply));
+            }
+            Outcome::Later(later) => self.answers.push_back(Answer::Later(later)),
+            Outcome::None => {}
+            Outcome::Close(reason) => return Err(End::Broker(reason)),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.output.is_empty() {
+            return Ok(false);
+        }
+        match self.output.poll_flush(cx, &mut self.stream) {
+            Poll::Ready(Ok(Flushed::All(_))) => {
+                self.deadlines.active();
+                Ok(true)
+            }
+            // What is left waits for the peer, or for the other connections' turn: the waker is set.
+            Poll::Ready(Ok(Flushed::Some(_))) => {
+                self.deadlines.active();
+                Ok(false)
+            }
+            Poll::Ready(Err(error)) => Err(End::Io(error)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.ended || self.shared.stop.now() {
+            return Ok(false);
+        }
+        let wanted = self.running.is_none() && self.open();
+        let read = if wanted {
+            self.input.poll_read(cx, &mut self.stream)
+        } else {
+            self.input.poll_watch(cx, &mut self.stream)
+        };
+        match read {
+            Poll::Ready(Ok(Read::Some(bytes))) => {
+                self.silence.heard(bytes);
+                self.deadlines.active();
+                // What was read on the side waits for its turn; only the end of the stream was looked for.
+                Ok(true)
+            }
+            Poll::Ready(Ok(Read::End)) => {
+                self.ended = true;
+                self.deadlines.active();
+                Ok(true)
+            }
+            Poll::Ready(Err(Failure::Refused(refusal))) => Err(End::Refused(refusal)),
+            Poll::Ready(Err(Failure::Io(error))) => Err(End::Io(error)),
+            Poll::Pending => {
+                let waiting = wanted && self.input.unfinished() && self.input.reading();
+                if waiting { self.silence.begin() } else { self.silence.over() }
+                Ok(false)
+            }
+        }
+    }
+
+    /// The end that has come by the time, if one has; sees to it that the next one wakes the task.
+    fn time(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        self.deadlines.watch_stop(cx);
+        let limits = &self.shared.limits;
+        if self.shared.stop.now() {
+            let waits = self.running.as_ref().is_some_and(|running| running.waits);
+            let in_hand = (self.running.is_some() && !waits) || !self.answers.is_empty();
+            if !in_hand && self.output.is_empty() {
+                return Some(End::Stopped);
+            }
+            let at = self.shared.stop.deadline(limits.drain);
+            return self.deadlines.due(cx, Some(at), None).then_some(End::Stopped);
+        }
+        let quiet = self.running.is_none() && self.answers.is_empty();
+        let stall = self.silence.deadline(limits, self.input.in_the_way());
+        let (at, end) = match stall {
+            Some(at) => (Some(at), End::Stalled),
+            None if quiet || self.ended => (Some(self.deadlines.idle(self.ended)), End::Idle),
+            None => (None, End::Idle),
+        };
+        let check = self.silence.next_look(limits, self.input.holds_room());
+        self.deadlines.due(cx, at, check).then_some(end)
+    }
+}
+
+impl<S: Service> Future for Connection<S> {
+    type Output = End;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let this = self.get_mut();
+        if let Err(end) = this.turn(cx) {
+            return Poll::Ready(end);
+        }
+        this.time(cx).map_or(Poll::Pending, Poll::Ready)
+    }
+}

@@ -1,0 +1,26 @@
+//! What a connection needs of a broker: requests in, outcomes out; must never see a socket.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::broker::Peer;
+use crate::broker::api::Outcome;
+use crate::wire::frame::RequestHeader;
+
+/// A request under way.
+pub type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Housekeeping, run until the server stops.
+pub type Tasks = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The broker as a server sees it; tests stand in for it.
+pub trait Service: Send + Sync + 'static {
+    /// Starts a request. It runs in the connection's task, on the worker's thread.
+    fn call(self: &Arc<Self>, peer: &Arc<Peer>, header: RequestHeader, body: Bytes) -> Call;
+
+    /// What is to run beside the connections.
+    fn tasks(self: &Arc<Self>) -> Tasks;
+}
