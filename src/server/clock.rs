@@ -13,7 +13,7 @@ use super::options::Limits;
 /// What must come within a stall's time while others wait for the room, in bytes: a drip would hold it for ever.
 const TRICKLE: usize = 1 << 10;
 /// How long a request goes on for a peer that has closed its end.
-const GONE: Duration = Duration::from_secs(10);
+const GONE: Duration = Duration::from_secs(2);
 
 /// How long the peer of an unfinished frame has been silent while the server was reading.
 #[derive(Debug, Default)]
@@ -70,7 +70,14 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) fn new(idle: Duration, stop: OwnedNotified) -> Self {
-        Self { idle, last: Instant::now(), touched: false, sleep: None, stop: Box::pin(stop), watching: false }
+        Self {
+            idle,
+            last: Instant::now(),
+            touched: false,
+            sleep: None,
+            stop: Box::pin(stop),
+            watching: false,
+        }
     }
 
     /// Something happened.

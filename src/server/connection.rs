@@ -5,20 +5,20 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
-use super::input::{Failure, Frame, Input, Read, Refusal};
+use super::end::End;
+use super::input::{Failure, Frame, Input, Read};
 use super::output::{Flushed, Output};
 use super::service::{Call, Service};
 use super::shared::Shared;
 use crate::broker::Peer;
 use crate::broker::api::{Outcome, Reply};
-use crate::codec::{DecodeError, Reader};
+use crate::codec::Reader;
 use crate::net::Stream;
 use crate::wire::api::ApiKey;
 use crate::wire::frame::RequestHeader;
@@ -31,31 +31,6 @@ const UNTAKEN: usize = 64 << 10;
 const UNTAKEN_PIECES: usize = 64;
 /// Requests after which other connections of the worker get their turn.
 const TURN: usize = 16;
-
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The peer closed it between requests.
-    Closed,
-    /// The peer closed it in the middle of a request.
-    Truncated,
-    /// Its bytes are no request.
-    Refused(Refusal),
-    /// A request header that can not be read.
-    Header(DecodeError),
-    /// The broker said so.
-    Broker(String),
-    /// An answer longer than a length prefix can say.
-    TooLong,
-    /// The system said so, or an answer's file ended early.
-    Io(io::Error),
-    /// The peer of an unfinished request said nothing for too long.
-    Stalled,
-    /// Nothing happened for `connections.max.idle.ms`.
-    Idle,
-    /// The server stops.
-    Stopped,
-}
 
 enum Answer {
     Ready(Reply),
@@ -255,7 +230,11 @@ impl<S: Service> Connection<S> {
             Poll::Ready(Err(Failure::Io(error))) => Err(End::Io(error)),
             Poll::Pending => {
                 let waiting = wanted && self.input.unfinished() && self.input.reading();
-                if waiting { self.silence.begin() } else { self.silence.over() }
+                if waiting {
+                    self.silence.begin()
+                } else {
+                    self.silence.over()
+                }
                 Ok(false)
             }
         }

@@ -3,8 +3,8 @@
 //! The first [`FREE`] bytes of a frame are always read. For the rest it needs room from the shared [`Budget`],
 //! which counts the announced length, while the memory behind it follows the bytes that came.
 
-use std::io;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,29 +13,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::budget::{Budget, Claim};
+use super::end::Refusal;
 use super::{FREE, pool};
 use crate::wire::api::ApiKey;
 use crate::wire::limits::{LENGTH_PREFIX as PREFIX, MIN_REQUEST};
 
 /// What a buffer grows to first, in bytes; from there fourfold, as far as the bytes that came fill it.
 const FIRST_STEP: usize = 64 << 10;
-
-/// Why a connection's bytes are no request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// A negative length.
-    Negative(i32),
-    /// Too short for a request header.
-    TooShort(i32),
-    /// Over `socket.request.max.bytes`.
-    TooLong { announced: i32, allowed: usize },
-    /// A web browser or script: `GET `, `POST` ...
-    Http,
-    /// A TLS handshake on a listener without TLS.
-    Tls,
-    /// A large frame whose first bytes name no API that is served.
-    UnknownApi(i16),
-}
 
 /// A whole request.
 #[derive(Debug)]
@@ -95,7 +79,9 @@ impl Input {
         match usize::try_from(announced) {
             Err(_) => Err(Refusal::Negative(announced)),
             Ok(length) if length > self.longest => Err(match prefix {
-                b"GET " | b"POST" | b"PUT " | b"HEAD" | b"OPTI" | b"DELE" | b"PATC" | b"CONN" => Refusal::Http,
+                b"GET " | b"POST" | b"PUT " | b"HEAD" | b"OPTI" | b"DELE" | b"PATC" | b"CONN" => {
+                    Refusal::Http
+                }
                 [0x16, 0x03, ..] => Refusal::Tls,
                 _ => Refusal::TooLong { announced, allowed: self.longest },
             }),

@@ -4,6 +4,7 @@ mod accept;
 mod budget;
 mod clock;
 mod connection;
+mod end;
 mod input;
 mod options;
 mod output;
@@ -72,10 +73,23 @@ impl Server {
             stop: Arc::clone(&stop),
             service,
         });
+        let started = Self::start_workers(workers, &shared, options.listeners);
+        if started.is_err() {
+            stop.begin(); // for the workers that did start
+        }
+        let (addresses, ends) = started?;
+        Ok(Self { addresses, stop, ends })
+    }
+
+    fn start_workers<S: Service>(
+        workers: usize,
+        shared: &Arc<Shared<S>>,
+        listeners: Vec<ListenerOptions>,
+    ) -> io::Result<(Vec<Address>, Vec<oneshot::Receiver<()>>)> {
         let (hands, arrivals): (Vec<Hand>, Vec<_>) = (0..workers).map(|_| worker::hand()).unzip();
         let mut addresses = Vec::new();
         let mut ends = Vec::new();
-        let mut listeners = Some(options.listeners);
+        let mut listeners = Some(listeners);
         for (number, arrivals) in arrivals.into_iter().enumerate() {
             let runtime = worker::runtime()?;
             let mut besides: Vec<Tasks> = Vec::new();
@@ -87,16 +101,21 @@ impl Server {
                     let address = listener.address().clone();
                     addresses.push(address.clone());
                     let endpoint = Arc::new(Endpoint { address, advertised });
-                    let seating = Seating { shared: Arc::clone(&shared), door: Arc::clone(&door), endpoint, hands: hands.clone()};
+                    let seating = Seating {
+                        shared: Arc::clone(shared),
+                        door: Arc::clone(&door),
+                        endpoint,
+                        hands: hands.clone(),
+                    };
                     besides.push(Box::pin(seating.run(listener.into_acceptor()?)));
                 }
                 besides.push(shared.service.tasks());
             }
             let load = hands.get(number).map(Hand::counter).unwrap_or_default();
-            let plan = Plan { number, shared: Arc::clone(&shared), runtime, arrivals, load, besides };
+            let plan = Plan { number, shared: Arc::clone(shared), runtime, arrivals, load, besides };
             ends.push(worker::start(plan)?);
         }
-        Ok(Self { addresses, stop, ends })
+        Ok((addresses, ends))
     }
 
     /// What it listens on, in the order of the options, with real ports.

@@ -140,6 +140,6 @@ async fn serve<S: Service>(shared: Arc<Shared<S>>, arrival: Arrival) {
     let peer = Arc::new(peer(remote, &stream, &endpoint.address, endpoint.advertised.as_ref()));
     debug!(client = %peer.client_host, "connected");
     let end = Connection::new(shared, Arc::clone(&peer), stream).await;
-    debug!(client = %peer.client_host, ?end, "connection closed");
+    debug!(client = %peer.client_host, %end, "connection closed");
     drop(seat);
 }

@@ -1,2 +1,6 @@
-//! Raw bytes against a real server: what any peer may send must be answered or closed, never obeyed blindly.
+//! Raw bytes against a real server: what any peer may send is answered or the connection closed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod machinery;
+mod peer;
+mod stand_in;
