@@ -18,10 +18,9 @@ use super::service::{Call, Service};
 use super::shared::Shared;
 use crate::broker::Peer;
 use crate::broker::api::{Outcome, Reply};
-use crate::codec::Reader;
 use crate::net::Stream;
 use crate::wire::api::ApiKey;
-use crate::wire::frame::RequestHeader;
+use crate::wire::frame::split_request;
 
 /// Answers that may be waited for before the next request of the connection is begun.
 const IN_FLIGHT: usize = 128;
@@ -163,10 +162,9 @@ impl<S: Service> Connection<S> {
 
     fn begin(&mut self, frame: Frame) -> Result<(), End> {
         self.silence.over();
-        let mut reader = Reader::new(frame.bytes);
-        let header = RequestHeader::decode(&mut reader).map_err(End::Header)?;
+        let (header, body) = split_request(frame.bytes).map_err(|error| End::Header(Box::new(error)))?;
         let waits = matches!(header.key(), Some(ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup));
-        let call = self.shared.service.call(&self.peer, header, reader.rest());
+        let call = self.shared.service.call(&self.peer, header, body);
         self.running = Some(Running { call, waits, _claim: frame.claim });
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! How connections end, as values and as one line of the log; must never be an error of the daemon's.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
-
-use crate::codec::DecodeError;
 
 /// Why a connection's bytes are no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub(super) enum End {
     /// Its bytes are no request.
     Refused(Refusal),
     /// A request header that can not be read.
-    Header(DecodeError),
+    Header(Box<dyn Error + Send + Sync>),
     /// The broker said so.
     Broker(String),
     /// An answer longer than a length prefix can say.

@@ -17,7 +17,7 @@ pub struct ListenerOptions {
 }
 
 /// What the server needs to start.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServerOptions {
     /// Sockets to accept from, bound and listening. At least one.
     pub listeners: Vec<ListenerOptions>,
@@ -27,17 +27,6 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// Buffers of TCP connections (Kafka's `socket.send.buffer.bytes`, `socket.receive.buffer.bytes`; -1 is none).
     pub sockets: SocketOptions,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            listeners: Vec::new(),
-            workers: 0,
-            limits: Limits::default(),
-            sockets: SocketOptions::default(),
-        }
-    }
 }
 
 /// Bounds on what clients may hold, by Kafka's setting names.

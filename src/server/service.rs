@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::broker::Peer;
 use crate::broker::api::Outcome;
+use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
 
 /// A request under way.
@@ -23,4 +23,14 @@ pub trait Service: Send + Sync + 'static {
 
     /// What is to run beside the connections.
     fn tasks(self: &Arc<Self>) -> Tasks;
+}
+
+impl Service for Broker {
+    fn call(self: &Arc<Self>, _peer: &Arc<Peer>, _header: RequestHeader, _body: Bytes) -> Call {
+        unimplemented!() // until broker::api::call is there
+    }
+
+    fn tasks(self: &Arc<Self>) -> Tasks {
+        Box::pin(Arc::clone(self).tasks())
+    }
 }

@@ -127,6 +127,16 @@ impl ResponseHeader {
     }
 }
 
+/// A request's frame, without its length prefix, as its header and its body; the body is a slice of the frame.
+///
+/// # Errors
+/// [`DecodeError`] when the header is cut short or malformed; the body is not looked at.
+pub fn split_request(frame: Bytes) -> Result<(RequestHeader, Bytes), DecodeError> {
+    let mut reader = Reader::new(frame);
+    let header = RequestHeader::decode(&mut reader)?;
+    Ok((header, reader.rest()))
+}
+
 /// A whole request frame, its length prefix included.
 ///
 /// # Errors
