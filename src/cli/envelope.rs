@@ -170,22 +170,20 @@ fn headers_of(list: &[Value]) -> Result<Vec<super::format::InputHeader<'static>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Batch, BatchBuilder, Header, ProducerStamp};
+    use crate::client::{Header, Headers};
 
     fn line(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>], values: Values) -> String {
-        let mut builder = BatchBuilder::new();
-        builder.push(1_730_000_000_000, key, value, headers);
-        let bytes = builder.finish_plain(ProducerStamp::NONE).unwrap();
-        let record = Batch::exactly(&bytes).unwrap().records().unwrap().next().unwrap().unwrap();
+        let mut encoded = Vec::new();
+        Headers::encode(headers, &mut encoded);
         let fields = Fields {
             topic: "t",
             partition: 0,
             offset: 7,
             leader_epoch: 0,
-            timestamp: record.timestamp,
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
+            timestamp: 1_730_000_000_000,
+            key,
+            value,
+            headers: Headers::new(&encoded, headers.len()).unwrap(),
         };
         let mut out = Vec::new();
         write(&mut out, &fields, values);

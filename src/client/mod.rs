@@ -17,6 +17,7 @@ mod pipe;
 pub mod retry;
 
 pub use crate::net::Address;
+pub use crate::record::{BatchHeader, Codec, Compression, Decompressor, Header, Headers, Record};
 pub use cluster::{Client, Node, PartitionView, TopicView};
 pub use error::{ClientError, ErrorKind};
 pub use options::ClientOptions;

@@ -2,7 +2,7 @@
 
 use super::batch::{BatchHeader, TimestampType};
 use super::error::RecordError;
-use super::varint::{read_i32, read_i64};
+use super::varint::{self, read_i32, read_i64};
 
 /// One record; slices point into the payload.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,25 @@ pub struct Headers<'a> {
     left: usize,
 }
 
-impl Headers<'_> {
+impl<'a> Headers<'a> {
+    /// The `count` headers in the record format's own bytes; `None` where they are malformed.
+    pub fn new(bytes: &'a [u8], count: usize) -> Option<Headers<'a>> {
+        walk_headers(bytes, i32::try_from(count).ok()?).ok()?;
+        Some(Headers { bytes, left: count })
+    }
+
+    /// Appends headers to `out` in the record format's bytes, without their count.
+    pub fn encode(headers: &[Header<'_>], out: &mut Vec<u8>) {
+        for header in headers {
+            for bytes in [Some(header.key), header.value] {
+                let (mut raw, mut at) = ([0; 16], 0);
+                varint::put(&mut raw, &mut at, bytes.map_or(-1, |bytes| bytes.len() as i64));
+                out.extend_from_slice(raw.get(..at).unwrap_or_default());
+                out.extend_from_slice(bytes.unwrap_or_default());
+            }
+        }
+    }
+
     /// How many are left.
     pub fn len(&self) -> usize {
         self.left

@@ -309,6 +309,15 @@ fn sequences_wrap() {
 }
 
 #[test]
+fn headers_by_themselves() {
+    let headers = [Header { key: b"a", value: None }, Header { key: b"", value: Some(&[7; 200]) }];
+    let mut bytes = Vec::new();
+    Headers::encode(&headers, &mut bytes);
+    assert_eq!(Headers::new(&bytes, 2).unwrap().collect::<Vec<_>>(), headers);
+    assert!(Headers::new(&bytes, 3).is_none() && Headers::new(&bytes[..50], 2).is_none());
+}
+
+#[test]
 fn builders_are_reused() {
     let mut builder = BatchBuilder::new();
     assert!(builder.finish_plain(STAMP).is_err());

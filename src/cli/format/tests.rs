@@ -3,23 +3,21 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::record::{Batch, BatchBuilder, Header, Headers, ProducerStamp};
+use crate::client::{Header, Headers};
 
-/// Shows one record, with headers that come out of a real batch.
+/// Shows one record.
 fn show(format: &str, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> Vec<u8> {
-    let mut builder = BatchBuilder::new();
-    builder.push(1_730_000_000_123, key, value, headers);
-    let bytes = builder.finish_plain(ProducerStamp::NONE).unwrap();
-    let record = Batch::exactly(&bytes).unwrap().records().unwrap().next().unwrap().unwrap();
+    let mut encoded = Vec::new();
+    Headers::encode(headers, &mut encoded);
     let fields = Fields {
         topic: "t",
         partition: 3,
         offset: 700,
         leader_epoch: 2,
-        timestamp: record.timestamp,
-        key: record.key,
-        value: record.value,
-        headers: record.headers,
+        timestamp: 1_730_000_000_123,
+        key,
+        value,
+        headers: Headers::new(&encoded, headers.len()).unwrap(),
     };
     let mut out = Vec::new();
     Format::parse(format).unwrap().write(&mut out, &fields);

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Format, Number, NumberAs, Piece, Text, TextAs, TimeAs};
 use crate::cli::times;
-use crate::record::{Header, Headers};
+use crate::client::{Header, Headers};
 
 /// What a format can show of a record.
 #[derive(Debug, Clone, Copy)]
