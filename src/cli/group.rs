@@ -1,13 +1,281 @@
-//! `klog group`.
+//! `klog group`: which groups there are, who is in them and how far they have read; never joins one.
 
-use super::context::Context;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
+use super::output::rows::{Format, Output, Rows};
+use super::topic::worse;
+use super::{completions, glob, output};
+use crate::client::Client;
+use crate::client::ClientError;
+use crate::client::admin::{GroupDescription, OffsetSpec};
+use crate::model::id::TopicPartition;
 
 /// The flags of `klog group`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List groups
+    List(ListArgs),
+    /// Show groups: state, members and what each reads
+    Describe(DescribeArgs),
+    /// Show how far groups have read and what is left
+    Lag(LagArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only groups whose name matches, such as 'billing-*'
+    #[arg(add = completions::groups())]
+    pattern: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct DescribeArgs {
+    /// Names of the groups
+    #[arg(required = true, value_name = "GROUP", add = completions::groups())]
+    groups: Vec<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct LagArgs {
+    /// Names of the groups [default: all]
+    #[arg(value_name = "GROUP", add = completions::groups())]
+    groups: Vec<String>,
+    #[command(flatten)]
+    output: Output,
+}
 
 /// Runs `klog group`.
-pub fn run(_context: &Context, _args: Args) -> Result<Exit, Failure> {
-    Err(Failure::failed("klog group is not built yet", ""))
+pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    match args.command {
+        Command::List(args) => block_on(list(context, args)),
+        Command::Describe(args) => block_on(describe(context, args)),
+        Command::Lag(args) => block_on(lag(context, args)),
+    }
+}
+
+fn or_nothing(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { text.into() }
+}
+
+async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
+    let client = context.client().await?;
+    let mut groups = client.list_groups().await.map_err(|error| context.explain(&error))?;
+    groups.sort_by(|a, b| a.group.cmp(&b.group));
+    let mut rows = Rows::new(&["group", "state", "type", "protocol_type"]);
+    for group in &groups {
+        if args.pattern.as_ref().is_some_and(|pattern| !glob::matches(pattern, &group.group)) {
+            continue;
+        }
+        rows.push(vec![
+            group.group.as_str().into(),
+            or_nothing(&group.state),
+            or_nothing(&group.group_type),
+            or_nothing(&group.protocol_type),
+        ]);
+    }
+    rows.write(args.output.output)
+}
+
+async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure> {
+    let client = context.client().await?;
+    let described = client.describe_groups(&args.groups).await.map_err(|error| context.explain(&error))?;
+    let mut exit = Exit::Done;
+    let mut found = Vec::new();
+    for (name, outcome) in args.groups.iter().zip(described) {
+        match outcome {
+            Ok(group) if is_dead(&group) => exit = worse(exit, output::failure(&no_group(name))),
+            Ok(group) => found.push(group),
+            Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+        }
+    }
+    let text = match args.output.output {
+        Format::Table => found.iter().map(described_text).collect::<Vec<_>>().join("\n"),
+        Format::Json if found.is_empty() => String::new(),
+        Format::Json => {
+            let objects: Vec<String> = found.iter().map(|group| described_json(group).to_string()).collect();
+            format!("[{}]\n", objects.join(",\n "))
+        }
+        Format::Jsonl => found.iter().map(|group| described_json(group).to_string() + "\n").collect(),
+        Format::Name => found.iter().map(|group| format!("{}\n", group.group)).collect(),
+        Format::Tsv => {
+            let mut rows = Rows::new(&MEMBER_COLUMNS);
+            found.iter().for_each(|group| members(group, &mut rows));
+            rows.render(Format::Tsv)
+        }
+    };
+    output::data(text.as_bytes())?;
+    Ok(exit)
+}
+
+fn is_dead(group: &GroupDescription) -> bool {
+    group.state == "Dead"
+}
+
+fn no_group(name: &str) -> Failure {
+    Failure::missing(format!("there is no group {name}"), "list the groups with: klog group list")
+}
+
+fn about(name: &str, error: &ClientError) -> Failure {
+    let failure = Failure::from(error);
+    if failure.exit == Exit::Missing {
+        return no_group(name);
+    }
+    Failure { what: format!("group {name}: {}", failure.what), ..failure }
+}
+
+const MEMBER_COLUMNS: [&str; 6] = ["group", "member", "instance", "client", "host", "assigned"];
+
+fn members(group: &GroupDescription, rows: &mut Rows) {
+    for member in &group.members {
+        let assigned: Vec<String> = member.assigned.iter().map(ToString::to_string).collect();
+        rows.push(vec![
+            group.group.as_str().into(),
+            member.member_id.as_str().into(),
+            member.instance_id.clone().into(),
+            member.client_id.as_str().into(),
+            member.client_host.as_str().into(),
+            assigned.into(),
+        ]);
+    }
+}
+
+fn described_json(group: &GroupDescription) -> Value {
+    let members: Vec<Value> = group
+        .members
+        .iter()
+        .map(|member| {
+            let assigned: Vec<Value> = member
+                .assigned
+                .iter()
+                .map(|one| json!({"topic": one.topic.as_ref(), "partition": one.partition}))
+                .collect();
+            json!({
+                "member": member.member_id,
+                "instance": member.instance_id,
+                "client": member.client_id,
+                "host": member.client_host,
+                "assigned": assigned,
+            })
+        })
+        .collect();
+    json!({
+        "group": group.group,
+        "state": group.state,
+        "protocol_type": or_nothing(&group.protocol_type),
+        "protocol": or_nothing(&group.protocol),
+        "coordinator": group.coordinator,
+        "members": members,
+    })
+}
+
+fn described_text(group: &GroupDescription) -> String {
+    let mut out = format!("group {}, {}", group.group, group.state);
+    if !group.protocol.is_empty() {
+        out += &format!(", assignor {}", group.protocol);
+    }
+    out += &format!(", coordinator node {}\n", group.coordinator);
+    let mut rows = Rows::new(&MEMBER_COLUMNS);
+    members(group, &mut rows);
+    if rows.rows.is_empty() {
+        return out + "no members\n";
+    }
+    rows.columns.remove(0);
+    rows.rows.iter_mut().for_each(|row| {
+        row.remove(0);
+    });
+    out + "\n" + &rows.render(Format::Table)
+}
+
+/// What one group has to do with one partition.
+#[derive(Debug, Default)]
+struct Reading {
+    committed: Option<i64>,
+    member: Option<String>,
+}
+
+async fn lag(context: &Context, args: LagArgs) -> Result<Exit, Failure> {
+    let client = context.client().await?;
+    let mut names = args.groups;
+    let all = names.is_empty();
+    if all {
+        let groups = client.list_groups().await.map_err(|error| context.explain(&error))?;
+        names = groups.into_iter().map(|group| group.group).collect();
+        names.sort();
+    }
+    let mut rows = Rows::new(&["group", "topic", "partition", "committed", "start", "end", "lag", "member"]);
+    let mut exit = Exit::Done;
+    let described = if names.is_empty() {
+        Vec::new()
+    } else {
+        client.describe_groups(&names).await.map_err(|error| context.explain(&error))?
+    };
+    for (name, group) in names.iter().zip(described) {
+        let outcome = match group {
+            Ok(group) => lag_of(&client, &group, &mut rows).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(true) => {}
+            Ok(false) if all => {}
+            Ok(false) => exit = worse(exit, output::failure(&no_group(name))),
+            Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+        }
+    }
+    rows.write(args.output.output)?;
+    Ok(exit)
+}
+
+/// Adds a row for each partition that the group has committed or is assigned; false when there is no such group.
+async fn lag_of(client: &Client, group: &GroupDescription, rows: &mut Rows) -> Result<bool, ClientError> {
+    let mut readings: BTreeMap<TopicPartition, Reading> = BTreeMap::new();
+    for (partition, committed) in client.group_offsets(&group.group).await? {
+        readings.entry(partition).or_default().committed = Some(committed.offset);
+    }
+    if readings.is_empty() && is_dead(group) {
+        return Ok(false);
+    }
+    for member in &group.members {
+        for partition in &member.assigned {
+            readings.entry(partition.clone()).or_default().member = Some(member.member_id.clone());
+        }
+    }
+    let wanted = |spec| -> Vec<(TopicPartition, OffsetSpec)> {
+        readings.keys().map(|one| (one.clone(), spec)).collect()
+    };
+    let starts = client.list_offsets(&wanted(OffsetSpec::Earliest)).await?;
+    let ends = client.list_offsets(&wanted(OffsetSpec::Latest)).await?;
+    for ((partition, reading), (start, end)) in readings.iter().zip(starts.into_iter().zip(ends)) {
+        let start = start.ok().map(|listed| listed.offset);
+        let end = end.ok().map(|listed| listed.offset);
+        // What retention took can not be read any more: it is no lag.
+        let lag = reading
+            .committed
+            .zip(end)
+            .map(|(committed, end)| (end - committed.max(start.unwrap_or(committed))).max(0));
+        rows.push(vec![
+            group.group.as_str().into(),
+            partition.topic.as_ref().into(),
+            partition.partition.into(),
+            reading.committed.into(),
+            start.into(),
+            end.into(),
+            lag.into(),
+            reading.member.clone().into(),
+        ]);
+    }
+    Ok(true)
 }
