@@ -45,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/completions"]),
     ("comfy_table", &["cli/output"]),
     ("crc_fast", &["record/crc.rs"]),
-    ("crc32fast", &["storage"]),
+    ("crc32fast", &["storage", "cli/daemon"]),
     ("fastrand", &["cli", "broker", "client", "storage/sim"]),
     ("flate2", &["record/codec"]),
     ("getrandom", &["cli", "broker"]),

@@ -47,7 +47,9 @@ impl Context {
 
     /// As [`Context::client`], with options that the command changed.
     pub async fn client_with(&self, options: crate::client::ClientOptions) -> Result<Client, Failure> {
-        super::daemon::ensure(self)?;
+        if self.settings.is_default_broker {
+            return super::daemon::connect(self, options).await;
+        }
         Client::connect(options).await.map_err(|error| self.explain(&error))
     }
 

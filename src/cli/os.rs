@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
@@ -40,6 +40,12 @@ pub fn default_action(signal: Signal) -> io::Result<()> {
     // SAFETY: the default action runs no code of this process.
     unsafe { sigaction(signal, &action)? };
     Ok(())
+}
+
+/// Takes over a descriptor that nothing else in this process owns, such as one that was just duplicated.
+pub(super) fn owned(fd: RawFd) -> OwnedFd {
+    // SAFETY: the callers pass a descriptor that the kernel has just given them.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Ends the process the way `signal` does when nobody catches it, so that the shell sees the signal.

@@ -8,7 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Address, ClientOptions};
+use crate::client::ClientOptions;
+use crate::net::Address;
 pub use error::{ConfigError, Place};
 pub use file::{Entry, File};
 
