@@ -48,6 +48,18 @@ impl Broker {
         unimplemented!()
     }
 
+    /// Opens the data folder on the machine's own disk and clock.
+    ///
+    /// # Errors
+    /// As [`Broker::open`].
+    pub fn open_on_this_machine(options: BrokerOptions) -> Result<Arc<Self>, OpenError> {
+        Self::open(
+            options,
+            Arc::new(crate::storage::RealDisk::new()),
+            Arc::new(crate::model::time::SystemClock::new()),
+        )
+    }
+
     /// The housekeeping: retention, checkpoints, group timers. The server runs it on one of its threads until the
     /// broker is closed; it wakes at most once a second, and not at all while nothing is due.
     pub async fn tasks(self: Arc<Self>) {

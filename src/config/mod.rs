@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod file;
+pub mod listen;
 pub mod properties;
 
 use std::ffi::{OsStr, OsString};

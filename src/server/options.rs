@@ -1,10 +1,13 @@
 //! What the server is started with, as plain values; must never read a setting itself.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::net::{Listener, SocketOptions};
+use crate::net::{Address, ListenError, Listener, SocketOptions};
 
 /// A listening socket and how its clients are told to reach this node.
 #[derive(Debug)]
@@ -14,6 +17,43 @@ pub struct ListenerOptions {
     /// Host and port that answers name (Kafka's `advertised.listeners`). None: the bound address, and for
     /// a wildcard address the one the connection came in on. Unix listeners always say `unix`, 0.
     pub advertised: Option<(String, u16)>,
+}
+
+impl ListenerOptions {
+    /// Connections that may wait to be accepted.
+    const BACKLOG: u32 = 1024;
+
+    /// Binds `address`; `advertised` as in the field.
+    ///
+    /// # Errors
+    /// The system refuses: a taken port, a name that does not resolve, no right.
+    pub fn bind(address: &Address, advertised: Option<(String, u16)>) -> Result<Self, ListenError> {
+        Ok(Self { listener: Listener::bind(address, Self::BACKLOG)?, advertised })
+    }
+
+    /// Binds a Unix socket at `path`.
+    ///
+    /// # Errors
+    /// As [`ListenerOptions::bind`]; a file at the path is one.
+    pub fn bind_unix(path: &Path) -> Result<Self, ListenError> {
+        Self::bind(&Address::Unix(path.to_owned()), None)
+    }
+
+    /// Takes a TCP socket that listens already.
+    ///
+    /// # Errors
+    /// It has no local address.
+    pub fn from_tcp(socket: TcpListener) -> io::Result<Self> {
+        Ok(Self { listener: Listener::from_tcp(socket)?, advertised: None })
+    }
+
+    /// Takes a Unix socket that listens already.
+    ///
+    /// # Errors
+    /// It has no local address.
+    pub fn from_unix(socket: UnixListener) -> io::Result<Self> {
+        Ok(Self { listener: Listener::from_unix(socket)?, advertised: None })
+    }
 }
 
 /// What the server needs to start.

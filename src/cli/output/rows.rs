@@ -63,6 +63,19 @@ impl Rows {
         Ok(Exit::Done)
     }
 
+    /// Writes each row as lines of name and value, for people who look at one thing.
+    pub fn write_tall(&self) -> Result<Exit, Failure> {
+        let width = self.columns.iter().map(|name| name.len()).max().unwrap_or(0);
+        let mut out = String::new();
+        for row in &self.rows {
+            for (name, value) in self.columns.iter().zip(row) {
+                out += &format!("{:width$}  {}\n", name.replace('_', " "), printable(&text(value)));
+            }
+        }
+        super::data(out.as_bytes())?;
+        Ok(Exit::Done)
+    }
+
     /// The rows as text.
     pub fn render(&self, format: Format) -> String {
         match format {

@@ -1,0 +1,77 @@
+//! What the daemon is started with, worked out from the config file and the flags; never binds or opens anything.
+
+use super::DaemonArgs;
+use crate::broker::settings::{SettingError, Settings};
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_kafka, parse_listen};
+use crate::config::{ConfigError, Origin};
+
+/// What the daemon is started with.
+#[derive(Debug)]
+pub(super) struct DaemonOptions {
+    pub(super) settings: Settings,
+    pub(super) listeners: Vec<Listen>,
+}
+
+/// Kafka's names for the data folder; the folder is known by now.
+const FOLDERS: [&str; 2] = ["log.dirs", "log.dir"];
+
+/// Config file first, flags over it.
+pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOptions, Failure> {
+    let mut given: Vec<(String, String, Origin)> = context
+        .settings
+        .daemon
+        .iter()
+        .map(|(name, setting)| (name.clone(), setting.value.clone(), setting.origin.clone()))
+        .collect();
+    for text in &args.config {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| ConfigError::NotAPair { flag: "-c", text: text.clone() })?;
+        given.push((name.trim().to_owned(), value.to_owned(), Origin::Flag("-c")));
+        if FOLDERS.contains(&name.trim()) {
+            return Err(Failure::usage(
+                format!("-c {text}: the data folder is not set here"),
+                "give --data DIR",
+            ));
+        }
+    }
+    given.retain(|(name, ..)| !FOLDERS.contains(&name.as_str()));
+    let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
+        .map_err(|error| refused(&error, &given))?;
+    Ok(DaemonOptions { settings, listeners: listeners(args, &given)? })
+}
+
+fn refused(error: &SettingError, given: &[(String, String, Origin)]) -> Failure {
+    let name = match error {
+        SettingError::Unknown { name, .. } => name.as_str(),
+        SettingError::BadValue { name, .. } | SettingError::Refused { name, .. } => name,
+    };
+    let origin = given.iter().rev().find(|(other, ..)| other == name).map(|(_, _, origin)| origin);
+    let origin = origin.map_or_else(String::new, |origin| format!(" (from {origin})"));
+    Failure::usage(format!("{error}{origin}"), "see all settings with: klog broker config")
+}
+
+/// `--listen` where it was given, else what Kafka's settings say.
+fn listeners(args: &DaemonArgs, given: &[(String, String, Origin)]) -> Result<Vec<Listen>, Failure> {
+    let bad = |error: ListenError| {
+        Failure::usage(
+            error.to_string(),
+            "write [NAME=]HOST:PORT[,advertise=HOST:PORT], or NAME://HOST:PORT in listeners",
+        )
+    };
+    if !args.listen.is_empty() {
+        let parsed = args.listen.iter().enumerate().map(|(index, text)| parse_listen(text, index));
+        return parsed.collect::<Result<_, _>>().map_err(bad);
+    }
+    let last = |wanted: &str| {
+        given.iter().rev().find(|(name, ..)| name == wanted).map(|(_, value, _)| value.as_str())
+    };
+    parse_kafka(&KafkaListeners {
+        listeners: last("listeners"),
+        advertised: last("advertised.listeners"),
+        protocols: last("listener.security.protocol.map"),
+        controllers: last("controller.listener.names"),
+    })
+    .map_err(bad)
+}
