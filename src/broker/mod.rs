@@ -55,7 +55,7 @@ impl Broker {
     pub fn open_on_this_machine(options: BrokerOptions) -> Result<Arc<Self>, OpenError> {
         Self::open(
             options,
-            Arc::new(crate::storage::RealDisk::new()),
+            Arc::new(crate::storage::RealDisk),
             Arc::new(crate::model::time::SystemClock::new()),
         )
     }

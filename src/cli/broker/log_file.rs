@@ -17,13 +17,13 @@ const KEPT: usize = 3;
 const EARLY_BYTES: usize = 1 << 20;
 
 /// The names of the log's files, oldest first; they need not all exist.
-pub fn paths(data: &Path) -> Vec<PathBuf> {
+pub(super) fn paths(data: &Path) -> Vec<PathBuf> {
     (1..=KEPT).rev().map(|age| data.join(format!("klog.log.{age}"))).chain([data.join("klog.log")]).collect()
 }
 
 /// A writer whose clones share one file.
 #[derive(Debug, Clone)]
-pub struct LogFile {
+pub(super) struct LogFile {
     // Guards the file and its size; held for one write.
     inner: Arc<Mutex<Inner>>,
 }
@@ -36,12 +36,12 @@ enum Inner {
 
 impl LogFile {
     /// A log that is kept in memory.
-    pub fn early() -> Self {
+    pub(super) fn early() -> Self {
         Self { inner: Arc::new(Mutex::new(Inner::Early(Vec::new()))) }
     }
 
     /// Moves the log into the data folder; stdout and stderr follow, for panics.
-    pub fn open(&self, data: &Path) -> io::Result<()> {
+    pub(super) fn open(&self, data: &Path) -> io::Result<()> {
         self.open_with(data, FILE_BYTES, true)
     }
 

@@ -141,7 +141,7 @@ fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
                         id.into(),
                     ]);
                 }
-                Err(error) if args.if_not_exists && error.code() == Some(TOPIC_ALREADY_EXISTS) => {
+                Err(error) if args.if_not_exists && is_there_already(&error) => {
                     output::notice(context, &format!("topic {name} is there already"));
                 }
                 Err(error) => exit = worse(exit, output::failure(&not_created(name, &error))),
@@ -167,9 +167,13 @@ fn known(number: i64) -> Value {
     if number < 0 { Value::Null } else { number.into() }
 }
 
+fn is_there_already(error: &ClientError) -> bool {
+    error.code().is_some_and(|code| code.code() == TOPIC_ALREADY_EXISTS)
+}
+
 fn not_created(name: &str, error: &ClientError) -> Failure {
     let failure = Failure::from(error);
-    if error.code() == Some(TOPIC_ALREADY_EXISTS) {
+    if is_there_already(error) {
         return Failure::failed(
             format!("topic {name} is there already"),
             format!("look at it with: klog topic describe {name}; or create with --if-not-exists"),
