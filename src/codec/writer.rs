@@ -64,6 +64,19 @@ impl Writer {
         self.buffer.into()
     }
 
+    /// The bytes written, cut at each of `holes`: one more piece than there are holes, all of one buffer.
+    pub fn into_pieces(self, holes: &[Hole]) -> Vec<Bytes> {
+        let mut rest = self.into_bytes();
+        let mut cut = 0;
+        let mut pieces = Vec::with_capacity(holes.len() + 1);
+        for hole in holes {
+            pieces.push(rest.split_to(hole.at - cut));
+            cut = hole.at;
+        }
+        pieces.push(rest);
+        pieces
+    }
+
     /// The bytes written so far.
     pub fn as_slice(&self) -> &[u8] {
         &self.buffer
@@ -224,7 +237,8 @@ impl Writer {
     }
 
     /// Runs `write` while nullable byte fields announce `lengths`, one after the other, and leave their bytes
-    /// out; says where they belong. Lengths of 0 leave no hole.
+    /// out; says where they belong. Lengths of 0 leave no hole. Such fields must not lie in tagged ones, whose
+    /// size comes before them.
     pub fn with_holes(
         &mut self,
         lengths: &[usize],

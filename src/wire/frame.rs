@@ -137,6 +137,14 @@ pub fn split_request(frame: Bytes) -> Result<(RequestHeader, Bytes), DecodeError
     Ok((header, reader.rest()))
 }
 
+/// A body on its own. Bytes behind it are not looked at.
+///
+/// # Errors
+/// Any [`DecodeError`].
+pub fn decode_body<M: Message>(body: Bytes, version: i16) -> Result<M, DecodeError> {
+    M::decode(&mut Reader::new(body), version)
+}
+
 /// A whole request frame, its length prefix included.
 ///
 /// # Errors
@@ -151,13 +159,7 @@ pub fn request_frame<R: Request>(
     writer.i32(0);
     RequestHeader::new(R::KEY, version, correlation_id, client_id.map(str::to_owned)).encode(&mut writer)?;
     request.encode(&mut writer, version)?;
-    let mut frame = writer.into_vec();
-    let length = frame.len() - LENGTH_PREFIX;
-    let prefix = i32::try_from(length)
-        .map_err(|_| EncodeError::TooLong { length, limit: i32::MAX as usize })?
-        .to_be_bytes();
-    frame.splice(..LENGTH_PREFIX, prefix);
-    Ok(frame)
+    Ok(prefixed(writer, 0)?.into_vec())
 }
 
 /// A response's header and body, without the length prefix.
@@ -202,22 +204,21 @@ pub fn request_pieces<R: Request>(
     RequestHeader::new(R::KEY, version, correlation_id, client_id.map(str::to_owned)).encode(&mut writer)?;
     let lengths: Vec<usize> = records.iter().map(Bytes::len).collect();
     let holes = writer.with_holes(&lengths, |writer| request.encode(writer, version))?;
-    let length = writer.len() - LENGTH_PREFIX + lengths.iter().sum::<usize>();
-    let prefix = i32::try_from(length)
-        .map_err(|_| EncodeError::TooLong { length, limit: i32::MAX as usize })?
-        .to_be_bytes();
+    let supplied: usize = lengths.iter().sum();
+    let writer = prefixed(writer, supplied)?;
+    let mut supplied = records.iter().filter(|bytes| !bytes.is_empty()).cloned();
+    let pieces = writer.into_pieces(&holes).into_iter();
+    Ok(pieces.flat_map(|piece| [Some(piece), supplied.next()]).flatten().collect())
+}
+
+/// Says the length of what `writer` holds, and of `supplied` bytes more, in the prefix left at its start.
+fn prefixed(writer: Writer, supplied: usize) -> Result<Writer, EncodeError> {
     let mut frame = writer.into_vec();
-    frame.splice(..LENGTH_PREFIX, prefix);
-    let mut rest = Bytes::from(frame);
-    let mut cut = 0;
-    let mut pieces = Vec::with_capacity(2 * holes.len() + 1);
-    for (hole, bytes) in holes.iter().zip(records.iter().filter(|bytes| !bytes.is_empty())) {
-        pieces.push(rest.split_to(hole.at - cut));
-        pieces.push(bytes.clone());
-        cut = hole.at;
-    }
-    pieces.push(rest);
-    Ok(pieces)
+    let length = frame.len() - LENGTH_PREFIX + supplied;
+    let prefix =
+        i32::try_from(length).map_err(|_| EncodeError::TooLong { length, limit: i32::MAX as usize })?;
+    frame.splice(..LENGTH_PREFIX, prefix.to_be_bytes());
+    Ok(Writer::append_to(frame))
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ pub mod limits;
 mod message;
 pub mod messages;
 
+pub use crate::codec::{DecodeError, EncodeError};
 pub use message::{Message, Request};

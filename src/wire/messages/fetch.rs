@@ -6,6 +6,7 @@ use crate::codec::{EncodeError, Writer, structs};
 use crate::model::id::TopicId;
 use crate::wire::Message;
 use crate::wire::error::ErrorCode;
+use crate::wire::frame::ResponseHeader;
 use crate::wire::message::api;
 
 structs! {
@@ -145,28 +146,23 @@ impl FetchParts {
 }
 
 impl FetchResponse {
-    /// Encodes the answer after what `writer` holds (its header), with the records left out: `lengths` says,
-    /// for each partition in order, how many bytes of records are supplied elsewhere, and the partitions'
-    /// own `records` are not looked at. All chunks share one buffer.
+    /// Encodes header and body, without the length prefix, with the records left out: `lengths` says, for each
+    /// partition in order, how many bytes of records are supplied elsewhere, and the partitions' own `records`
+    /// are not looked at. All chunks share one buffer.
     ///
     /// # Errors
     /// Any [`EncodeError`]; [`EncodeError::Holes`] unless there is one length for each partition.
     pub fn encode_parts(
         &self,
-        mut writer: Writer,
         version: i16,
+        correlation_id: i32,
         lengths: &[usize],
     ) -> Result<FetchParts, EncodeError> {
+        let mut writer = Writer::with_capacity(64 + 64 * lengths.len());
+        ResponseHeader { correlation_id }.encode(&mut writer, Self::KEY, version);
         let holes = writer.with_holes(lengths, |writer| self.encode(writer, version))?;
-        let mut rest = writer.into_bytes();
-        let mut cut = 0;
-        let mut chunks = Vec::with_capacity(holes.len() + 1);
-        for hole in &holes {
-            chunks.push(rest.split_to(hole.at - cut));
-            cut = hole.at;
-        }
-        chunks.push(rest);
-        Ok(FetchParts { chunks, lengths: holes.iter().map(|hole| hole.length).collect() })
+        let lengths = holes.iter().map(|hole| hole.length).collect();
+        Ok(FetchParts { chunks: writer.into_pieces(&holes), lengths })
     }
 }
 
@@ -174,6 +170,7 @@ impl FetchResponse {
 mod tests {
     use super::*;
     use crate::codec::Reader;
+    use crate::wire::frame::response_bytes;
 
     fn partition(index: i32, records: &'static [u8]) -> PartitionData {
         PartitionData {
@@ -202,25 +199,22 @@ mod tests {
     #[test]
     fn parts_and_their_records_are_the_whole_answer() {
         for version in [4, 11, 12] {
-            let (mut whole, mut header) = (Writer::new(), Writer::new());
-            whole.i32(42);
-            header.i32(42);
-            answer().encode(&mut whole, version).unwrap();
-            let parts = answer().encode_parts(header, version, &[5, 0, 300]).unwrap();
+            let whole = response_bytes(&answer(), version, 42).unwrap();
+            let parts = answer().encode_parts(version, 42, &[5, 0, 300]).unwrap();
             assert_eq!((parts.chunks.len(), &parts.lengths[..]), (3, &[5, 300][..]));
             assert_eq!(parts.len(), whole.len());
             let joined = [&parts.chunks[0], &b"first"[..], &parts.chunks[1], &[7; 300], &parts.chunks[2]];
-            assert_eq!(joined.concat(), whole.as_slice());
+            assert_eq!(joined.concat(), whole);
         }
     }
 
     #[test]
     fn a_length_for_each_partition_is_needed() {
         for lengths in [&[5, 0][..], &[5, 0, 300, 1]] {
-            let error = answer().encode_parts(Writer::new(), 12, lengths).unwrap_err();
+            let error = answer().encode_parts(12, 42, lengths).unwrap_err();
             assert_eq!(error, EncodeError::Holes { given: lengths.len(), fields: 3 });
         }
-        let empty = FetchResponse::default().encode_parts(Writer::new(), 12, &[]).unwrap();
+        let empty = FetchResponse::default().encode_parts(12, 42, &[]).unwrap();
         assert_eq!((empty.chunks.len(), empty.lengths.len(), empty.is_empty()), (1, 0, false));
     }
 
