@@ -5,6 +5,8 @@ mod field;
 mod reader;
 mod shape;
 mod structs;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use error::{DecodeError, EncodeError};

@@ -5,6 +5,9 @@ use klog::codec::{DecodeError, EncodeError, Reader, Shape, Version, Wire, Writer
 use klog::wire::Message;
 use klog::wire::api::ApiKey;
 
+/// Bytes left over, and what the message was encoded to.
+type Again = Result<(usize, Result<Vec<u8>, EncodeError>), DecodeError>;
+
 /// A request or a response of an API.
 #[allow(dead_code)]
 pub(crate) struct Kind {
@@ -13,7 +16,7 @@ pub(crate) struct Kind {
     /// Decodes and drops; gives the bytes left over.
     pub(crate) decode: fn(Bytes, i16) -> Result<usize, DecodeError>,
     /// Decodes and encodes again; gives the bytes left over as well.
-    pub(crate) again: fn(Bytes, i16) -> Result<(usize, Result<Vec<u8>, EncodeError>), DecodeError>,
+    pub(crate) again: fn(Bytes, i16) -> Again,
     /// The layout in a version.
     pub(crate) shape: fn(i16) -> Shape,
 }
@@ -34,10 +37,7 @@ fn decode<M: Message>(bytes: Bytes, version: i16) -> Result<usize, DecodeError> 
     M::decode(&mut reader, version).map(|_| reader.remaining())
 }
 
-fn again<M: Message>(
-    bytes: Bytes,
-    version: i16,
-) -> Result<(usize, Result<Vec<u8>, EncodeError>), DecodeError> {
+fn again<M: Message>(bytes: Bytes, version: i16) -> Again {
     let mut reader = Reader::new(bytes);
     let message = M::decode(&mut reader, version)?;
     let mut writer = Writer::new();
