@@ -1,8 +1,25 @@
 //! Admin calls: topics, settings, groups, offsets; each one call, retried where the code says so.
 
-use super::group::Committed;
+use super::cluster::Lane;
+use super::connection::Connection;
+use super::group::{Committed, offsets};
+use super::retry::Attempts;
 use super::{Client, ClientError};
 use crate::model::id::{TopicId, TopicPartition};
+use crate::schema::consumer::Assignment;
+use crate::wire::Request;
+use crate::wire::api::ApiKey;
+use crate::wire::error::ErrorCode;
+use crate::wire::messages::api_versions::ApiVersion;
+use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use crate::wire::messages::describe_configs::{
+    self, DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult,
+};
+use crate::wire::messages::describe_groups::{self, DescribeGroupsRequest, DescribedGroup};
+use crate::wire::messages::list_groups::{self, ListGroupsRequest};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A topic to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,55 +147,314 @@ pub struct ApiRange {
 /// One result per item asked for, in the same order.
 pub type Each<T> = Vec<Result<T, ClientError>>;
 
+/// Resource types of DescribeConfigs.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
 impl Client {
-    /// Makes topics. `ClientError::Broker` with TOPIC_ALREADY_EXISTS (36) for those that exist.
-    pub async fn create_topics(&self, _topics: &[NewTopic]) -> Result<Each<MadeTopic>, ClientError> {
-        unimplemented!()
+    /// Makes topics. [`ClientError::Broker`] with TOPIC_ALREADY_EXISTS for those that exist.
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; each topic has a result of its own.
+    pub async fn create_topics(&self, topics: &[NewTopic]) -> Result<Each<MadeTopic>, ClientError> {
+        let one = |topic: &NewTopic| CreatableTopic {
+            name: topic.name.clone(),
+            num_partitions: topic.partitions,
+            replication_factor: topic.replicas,
+            assignments: Vec::new(),
+            configs: topic
+                .configs
+                .iter()
+                .map(|(name, value)| CreatableTopicConfig { name: name.clone(), value: value.clone() })
+                .collect(),
+        };
+        let request = CreateTopicsRequest {
+            topics: topics.iter().map(one).collect(),
+            timeout_ms: self.timeout_ms(),
+            validate_only: false,
+        };
+        let answer = self.call_controller(&request).await?;
+        let mut found: HashMap<String, _> =
+            answer.topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect();
+        let each = topics.iter().map(|topic| {
+            let result = found.remove(&topic.name).ok_or_else(|| missing(format!("topic {}", topic.name)))?;
+            match result.error_code {
+                ErrorCode::NONE => Ok(MadeTopic {
+                    id: result.topic_id,
+                    partitions: result.num_partitions,
+                    replicas: result.replication_factor,
+                }),
+                code => Err(ClientError::broker(code, format!("topic {}", topic.name), result.error_message)),
+            }
+        });
+        Ok(each.collect())
     }
 
     /// Deletes topics by name. [`ClientError::UnknownTopic`] for those that do not exist.
-    pub async fn delete_topics(&self, _names: &[String]) -> Result<Each<()>, ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; each topic has a result of its own.
+    pub async fn delete_topics(&self, names: &[String]) -> Result<Each<()>, ClientError> {
+        let state = |name: &String| DeleteTopicState { name: Some(name.clone()), topic_id: TopicId::ZERO };
+        let connection = self.controller().await?;
+        let newest = connection.version(ApiKey::DeleteTopics)? >= 6;
+        let request = DeleteTopicsRequest {
+            topics: if newest { names.iter().map(state).collect() } else { Vec::new() },
+            topic_names: if newest { Vec::new() } else { names.to_vec() },
+            timeout_ms: self.timeout_ms(),
+        };
+        let answer = self.call_controller(&request).await?;
+        let each = names.iter().map(|name| {
+            let result = answer.responses.iter().find(|one| one.name.as_ref() == Some(name));
+            let result = result.ok_or_else(|| missing(format!("topic {name}")))?;
+            match result.error_code {
+                ErrorCode::NONE => Ok(()),
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Err(ClientError::UnknownTopic(name.clone())),
+                code => Err(ClientError::broker(code, format!("topic {name}"), result.error_message.clone())),
+            }
+        });
+        Ok(each.collect())
     }
 
     /// All settings of topics.
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; each topic has a result of its own.
     pub async fn describe_topic_configs(
         &self,
-        _names: &[String],
+        names: &[String],
     ) -> Result<Each<Vec<ConfigEntry>>, ClientError> {
-        unimplemented!()
+        let resources = names.iter().map(|name| resource(TOPIC, name.clone(), None)).collect();
+        let request =
+            DescribeConfigsRequest { resources, include_documentation: false, ..Default::default() };
+        let answer = self.call_any(&request).await?;
+        let each = names.iter().map(|name| {
+            let result = answer.results.iter().find(|one| one.resource_name == *name);
+            let result = result.ok_or_else(|| missing(format!("topic {name}")))?;
+            match result.error_code {
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Err(ClientError::UnknownTopic(name.clone())),
+                _ => entries(result, format!("topic {name}")),
+            }
+        });
+        Ok(each.collect())
+    }
+
+    /// The largest batch a topic takes, bytes; `None` where the broker does not tell.
+    pub async fn max_message_bytes(&self, topic: &str) -> Option<usize> {
+        let keys = Some(vec!["max.message.bytes".to_owned()]);
+        let request = DescribeConfigsRequest {
+            resources: vec![resource(TOPIC, topic.to_owned(), keys)],
+            ..DescribeConfigsRequest::default()
+        };
+        let connection = self.any().await.ok()?;
+        let answer = connection.call(&request, self.options().request_timeout).await.ok()?;
+        answer.results.first()?.configs.first()?.value.as_ref()?.parse().ok()
     }
 
     /// All settings of a broker.
-    pub async fn describe_broker_configs(&self, _node: i32) -> Result<Vec<ConfigEntry>, ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; what the broker says.
+    pub async fn describe_broker_configs(&self, node: i32) -> Result<Vec<ConfigEntry>, ClientError> {
+        let request = DescribeConfigsRequest {
+            resources: vec![resource(BROKER, node.to_string(), None)],
+            ..DescribeConfigsRequest::default()
+        };
+        self.learn_nodes().await?;
+        let connection = self.node(node, Lane::Main).await?;
+        let answer = connection.call(&request, self.options().request_timeout).await?;
+        let result = answer.results.first().ok_or_else(|| missing(format!("broker {node}")))?;
+        entries(result, format!("broker {node}"))
     }
 
     /// Groups of all brokers, by name.
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; what a broker says.
     pub async fn list_groups(&self) -> Result<Vec<ListedGroup>, ClientError> {
-        unimplemented!()
+        let (_, _, nodes) = self.describe_cluster().await?;
+        let mut groups = Vec::new();
+        for node in nodes {
+            let answer = self.list_groups_of(node.id).await?;
+            groups.extend(answer.into_iter().map(|group| ListedGroup {
+                group: group.group_id,
+                protocol_type: group.protocol_type,
+                state: group.group_state,
+                group_type: group.group_type,
+            }));
+        }
+        groups.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(groups)
     }
 
-    /// Groups in detail.
-    pub async fn describe_groups(&self, _groups: &[String]) -> Result<Each<GroupDescription>, ClientError> {
-        unimplemented!()
+    async fn list_groups_of(&self, node: i32) -> Result<Vec<list_groups::ListedGroup>, ClientError> {
+        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
+        loop {
+            let outcome = async {
+                let connection = self.node(node, Lane::Main).await?;
+                let request = ListGroupsRequest::default();
+                let answer = connection.call(&request, self.options().request_timeout).await?;
+                match answer.error_code {
+                    ErrorCode::NONE => Ok(answer.groups),
+                    code => Err(ClientError::broker(code, format!("groups of node {node}"), None)),
+                }
+            };
+            match outcome.await {
+                Ok(groups) => return Ok(groups),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+
+    /// Groups in detail. A group that does not exist has the state `Dead` or [`ClientError::Broker`] with
+    /// GROUP_ID_NOT_FOUND, as the broker's version has it.
+    ///
+    /// # Errors
+    /// Failures of the connection, after `api_timeout`; each group has a result of its own.
+    pub async fn describe_groups(&self, groups: &[String]) -> Result<Each<GroupDescription>, ClientError> {
+        let mut each = Vec::new();
+        for group in groups {
+            each.push(self.describe_group(group).await);
+        }
+        Ok(each)
+    }
+
+    async fn describe_group(&self, group: &str) -> Result<GroupDescription, ClientError> {
+        let request =
+            DescribeGroupsRequest { groups: vec![group.to_owned()], include_authorized_operations: false };
+        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
+        loop {
+            let outcome = async {
+                let (node, connection) = self.coordinator(group, Lane::Main).await?;
+                let answer = connection.call(&request, self.options().request_timeout).await?;
+                let found =
+                    answer.groups.into_iter().next().ok_or_else(|| missing(format!("group {group}")))?;
+                match found.error_code {
+                    ErrorCode::NONE => Ok(description(found, node)),
+                    code => Err(self.coordinator_error(group, code, found.error_message)),
+                }
+            };
+            match outcome.await {
+                Ok(description) => return Ok(description),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
     }
 
     /// Every offset a group has kept, by partition. Empty when there is no such group.
-    pub async fn group_offsets(&self, _group: &str) -> Result<Vec<(TopicPartition, Committed)>, ClientError> {
-        unimplemented!()
-    }
-
-    /// Offsets by time or mark, of any partitions.
-    pub async fn list_offsets(
-        &self,
-        _wanted: &[(TopicPartition, OffsetSpec)],
-    ) -> Result<Each<ListedOffset>, ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// What the coordinator says; failures of the connection, after `api_timeout`.
+    pub async fn group_offsets(&self, group: &str) -> Result<Vec<(TopicPartition, Committed)>, ClientError> {
+        let found = offsets::fetch(self, group, None).await?;
+        Ok(found.into_iter().filter_map(|(partition, offset)| Some((partition, offset?))).collect())
     }
 
     /// What the broker we talk to first speaks.
+    ///
+    /// # Errors
+    /// Failures of the connection.
     pub async fn api_versions(&self) -> Result<Vec<ApiRange>, ClientError> {
-        unimplemented!()
+        let connection = self.any().await?;
+        let range = |one: &ApiVersion| ApiRange {
+            key: one.api_key,
+            name: ApiKey::from_code(one.api_key).map(ApiKey::name),
+            min: one.min_version,
+            max: one.max_version,
+        };
+        Ok(connection.speaks().iter().map(range).collect())
+    }
+
+    fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.options().request_timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    async fn controller(&self) -> Result<Arc<Connection>, ClientError> {
+        let (_, controller, nodes) = self.describe_cluster().await?;
+        match nodes.iter().any(|node| node.id == controller) {
+            true => self.node(controller, Lane::Main).await,
+            false => self.any().await,
+        }
+    }
+
+    async fn call_controller<R: Request>(&self, request: &R) -> Result<R::Response, ClientError> {
+        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
+        loop {
+            let outcome = match self.controller().await {
+                Ok(connection) => connection.call(request, self.options().request_timeout).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+
+    async fn call_any<R: Request>(&self, request: &R) -> Result<R::Response, ClientError> {
+        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
+        loop {
+            let outcome = match self.any().await {
+                Ok(connection) => connection.call(request, self.options().request_timeout).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+}
+
+/// An answer that leaves out what was asked for.
+fn missing(what: String) -> ClientError {
+    ClientError::broker(ErrorCode::UNKNOWN_SERVER_ERROR, what, Some("the answer does not name it".to_owned()))
+}
+
+fn resource(resource_type: i8, resource_name: String, keys: Option<Vec<String>>) -> DescribeConfigsResource {
+    DescribeConfigsResource { resource_type, resource_name, configuration_keys: keys }
+}
+
+fn entries(result: &DescribeConfigsResult, what: String) -> Result<Vec<ConfigEntry>, ClientError> {
+    if !result.error_code.is_ok() {
+        return Err(ClientError::broker(result.error_code, what, result.error_message.clone()));
+    }
+    let one = |config: &describe_configs::DescribeConfigsResourceResult| ConfigEntry {
+        name: config.name.clone(),
+        value: config.value.clone(),
+        source: config.config_source,
+        read_only: config.read_only,
+        sensitive: config.is_sensitive,
+        documentation: config.documentation.clone(),
+    };
+    Ok(result.configs.iter().map(one).collect())
+}
+
+fn description(group: DescribedGroup, coordinator: i32) -> GroupDescription {
+    let consumers = group.protocol_type == "consumer";
+    let member = |member: describe_groups::DescribedGroupMember| MemberDescription {
+        assigned: match Assignment::decode(member.member_assignment) {
+            Ok(assignment) if consumers => assignment
+                .partitions
+                .into_iter()
+                .flat_map(|topic| {
+                    let name: Arc<str> = Arc::from(topic.topic);
+                    topic.partitions.into_iter().map(move |index| TopicPartition::new(name.clone(), index))
+                })
+                .collect(),
+            _ => Vec::new(),
+        },
+        member_id: member.member_id,
+        instance_id: member.group_instance_id,
+        client_id: member.client_id,
+        client_host: member.client_host,
+    };
+    GroupDescription {
+        group: group.group_id,
+        state: group.group_state,
+        protocol_type: group.protocol_type,
+        protocol: group.protocol_data,
+        members: group.members.into_iter().map(member).collect(),
+        coordinator,
     }
 }

@@ -110,6 +110,8 @@ struct State {
     topics: HashMap<Arc<str>, (Arc<TopicView>, Instant)>,
     names: HashMap<TopicId, Arc<str>>,
     connections: HashMap<(Address, Lane), Slot>,
+    /// Coordinators of groups, as node and address.
+    coordinators: HashMap<String, (i32, Address)>,
     /// Failed attempts of an address in a row, and when it may be dialled again.
     failures: HashMap<Address, (u32, Instant)>,
 }
@@ -369,10 +371,38 @@ impl Client {
         }
     }
 
+    /// The main connection to a node, if it is open.
+    pub(super) fn open_node(&self, id: i32) -> Option<Arc<Connection>> {
+        let state = self.state();
+        let address = address_of(state.nodes.get(&id)?, state.via.as_ref())?;
+        let connection = state.connections.get(&(address, Lane::Main))?.get()?;
+        (!connection.is_closed()).then(|| connection.clone())
+    }
+
     /// The address a host and port from a broker's answer stand for.
     pub(super) fn address(&self, host: &str, port: i32) -> Option<Address> {
         let node = Node { id: -1, host: host.to_owned(), port, rack: None };
         address_of(&node, self.state().via.as_ref())
+    }
+
+    /// Drops what is known of topics, so that they are asked for anew.
+    pub(super) fn forget_topics<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let mut state = self.state();
+        for name in names {
+            state.topics.remove(name);
+        }
+    }
+
+    pub(super) fn known_coordinator(&self, group: &str) -> Option<(i32, Address)> {
+        self.state().coordinators.get(group).cloned()
+    }
+
+    pub(super) fn keep_coordinator(&self, group: &str, node: i32, address: Address) {
+        self.state().coordinators.insert(group.to_owned(), (node, address));
+    }
+
+    pub(super) fn forget_coordinator(&self, group: &str) {
+        self.state().coordinators.remove(group);
     }
 
     /// The open connection to an address, or a new one.

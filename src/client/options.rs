@@ -74,8 +74,8 @@ pub struct ClientOptions {
     pub batch_bytes: usize,
     /// `linger.ms`; 5 ms.
     pub linger: Duration,
-    /// `max.request.size`: the largest record and request, bytes; 1 MiB.
-    pub max_request_bytes: usize,
+    /// `max.request.size`: the largest batch and so the largest record, bytes; what the topic allows where none is given.
+    pub max_request_bytes: Option<usize>,
     /// `max.in.flight.requests.per.connection`, of one partition here; 5.
     pub max_in_flight: usize,
     /// `buffer.memory`, bytes of batches not acknowledged yet; 32 MiB.
@@ -133,7 +133,7 @@ impl ClientOptions {
             levels: Vec::new(),
             batch_bytes: 128 << 10,
             linger: Duration::from_millis(5),
-            max_request_bytes: 1 << 20,
+            max_request_bytes: None,
             max_in_flight: 5,
             buffer_memory: 32 << 20,
             delivery_timeout: Duration::from_secs(120),
@@ -240,7 +240,7 @@ const PROPERTIES: &[Property] = properties! {
     "compression.zstd.level" => |o, v| level(o, Codec::Zstd, v, -131_072..=22, "-131072 to 22")?;
     "batch.size" => |o, v| o.batch_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")?;
     "linger.ms" => |o, v| o.linger = millis(v, 0)?;
-    "max.request.size" => |o, v| o.max_request_bytes = number(v, 128, 1 << 30, "128 to 1073741824 bytes")?;
+    "max.request.size" => |o, v| o.max_request_bytes = Some(number(v, 128, 1 << 30, "128 to 1073741824 bytes")?);
     "max.in.flight.requests.per.connection" => |o, v| o.max_in_flight = number(v, 1, 5, "1 to 5")?;
     "buffer.memory" => |o, v| o.buffer_memory = number(v, 1 << 16, usize::MAX >> 1, "65536 bytes or more")?;
     "delivery.timeout.ms" => |o, v| o.delivery_timeout = millis(v, 1)?;

@@ -1,6 +1,8 @@
 //! The consumer of partitions named by the caller: reads ahead, gives out fetched bytes as they came, never a
 //! record past the isolation level's mark.
 
+mod positions;
+
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::record::{BatchHeader, Decompressor, Record};
@@ -86,18 +88,12 @@ impl Chunk {
 /// A consumer of partitions that the caller names.
 #[derive(Debug)]
 pub struct Consumer {
-    _client: Client,
+    client: Client,
 }
 
 impl Consumer {
     /// A consumer with the client's options, of no partition yet.
     pub fn new(_client: &Client) -> Self {
-        unimplemented!()
-    }
-
-    /// The offsets that positions stand for now, in the order asked. [`ClientError::UnknownTopic`] and
-    /// [`ClientError::UnknownPartition`] where there is none.
-    pub async fn resolve(&self, _wanted: &[(TopicPartition, Position)]) -> Result<Vec<i64>, ClientError> {
         unimplemented!()
     }
 

@@ -2,6 +2,8 @@
 //! partition away before the caller said that its records were delivered.
 
 pub mod assignor;
+mod coordinator;
+pub(super) mod offsets;
 
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
