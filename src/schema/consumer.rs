@@ -86,3 +86,68 @@ fn decode<T: Wire>(bytes: Bytes, what: &'static str) -> Result<T, SchemaError> {
     }
     Ok(T::read(&mut reader, Version::new(version.min(NEWEST), None))?)
 }
+
+/// Bytes are those that `ConsumerProtocol` of Apache Kafka 4.3.1 makes.
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{bytes, hex};
+    use super::*;
+
+    #[test]
+    fn subscriptions_are_kafkas_in_every_version() {
+        let owned = vec![TopicPartitions { topic: "a".into(), partitions: vec![0, 1] }];
+        let whole = Subscription {
+            topics: vec!["a".into(), "b".into()],
+            user_data: Some(bytes("09")),
+            owned_partitions: owned,
+            generation: 7,
+            rack: Some("r1".into()),
+        };
+        let three =
+            "0003000000020001610001620000000109000000010001610000000200000000000000010000000700027231";
+        for (version, golden) in [
+            (0, "0000000000020001610001620000000109"),
+            (1, "000100000002000161000162000000010900000001000161000000020000000000000001"),
+            (2, "00020000000200016100016200000001090000000100016100000002000000000000000100000007"),
+            (3, three),
+        ] {
+            assert_eq!(hex(&whole.encode(version).unwrap()), golden);
+            let mut read = whole.clone();
+            if version < 3 {
+                read.rack = None;
+            }
+            if version < 2 {
+                read.generation = -1;
+            }
+            if version < 1 {
+                read.owned_partitions.clear();
+            }
+            assert_eq!(Subscription::decode(bytes(golden)), Ok(read));
+        }
+        let plain = Subscription { topics: vec!["a".into()], ..Subscription::default() };
+        assert_eq!(hex(&plain.encode(3).unwrap()), "000300000001000161ffffffff00000000ffffffffffff");
+        let newer = format!("0009{}ff", &three[4..]);
+        assert_eq!(Subscription::decode(bytes(&newer)), Ok(whole), "read as the newest known");
+        Subscription::decode(bytes("ffff00000000")).unwrap_err();
+        Subscription::decode(bytes("00007fffffff")).unwrap_err();
+        plain.encode(4).unwrap_err();
+    }
+
+    #[test]
+    fn assignments_are_kafkas_in_every_version() {
+        let assignment = Assignment {
+            partitions: vec![
+                TopicPartitions { topic: "a".into(), partitions: vec![0, 2] },
+                TopicPartitions { topic: "b".into(), partitions: vec![1] },
+            ],
+            user_data: None,
+        };
+        for version in 0..=3 {
+            let golden =
+                format!("000{version}000000020001610000000200000000000000020001620000000100000001ffffffff");
+            assert_eq!(hex(&assignment.encode(version).unwrap()), golden);
+            assert_eq!(Assignment::decode(bytes(&golden)), Ok(assignment.clone()));
+        }
+        assert_eq!(Assignment::decode(Bytes::new()), Ok(Assignment::default()));
+    }
+}

@@ -47,3 +47,18 @@ fn whole(reader: &Reader, what: &'static str) -> Result<(), SchemaError> {
         left => Err(SchemaError::Trailing { what, left }),
     }
 }
+
+/// Bytes as text, for tests that hold this module against bytes that Kafka made.
+#[cfg(test)]
+mod golden {
+    use bytes::Bytes;
+
+    pub(super) fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) fn bytes(hex: &str) -> Bytes {
+        let digit = |digit: u8| char::from(digit).to_digit(16).unwrap() as u8;
+        hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    }
+}

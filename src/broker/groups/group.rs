@@ -375,3 +375,43 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+impl Group {
+    /// What holds of a group after every decision.
+    pub(super) fn assert_sound(&self) {
+        let members = &self.members;
+        for (instance, id) in &self.statics {
+            assert_eq!(members[id].instance_id.as_ref(), Some(instance), "the names lead to members");
+        }
+        assert_eq!(self.statics.len(), members.values().filter(|one| one.instance_id.is_some()).count());
+        assert_eq!(self.leader.is_some(), !members.is_empty(), "members have one leader");
+        assert!(self.leader.iter().all(|leader| members.contains_key(leader)));
+        assert!(self.pending_sync.iter().all(|id| members.contains_key(id)));
+        assert!(self.pending.keys().all(|id| !members.contains_key(id)));
+        assert!(self.deadline().is_none_or(|at| self.wake_at <= at), "nobody oversleeps");
+        for member in members.values() {
+            let waits = member.join.is_some() || member.sync.is_some();
+            assert!(member.deadline.is_some() || waits, "silence ends every membership");
+            assert!(!(member.join.is_some() && member.sync.is_some()));
+        }
+        let joins = members.values().filter(|one| one.join.is_some()).count();
+        let syncs = members.values().filter(|one| one.sync.is_some()).count();
+        match self.phase {
+            Phase::Empty => assert!(members.is_empty()),
+            Phase::Preparing => {
+                assert!(self.join_timer.is_some(), "a join phase ends by time");
+                assert_eq!(syncs, 0);
+            }
+            Phase::Completing => {
+                assert_eq!((joins, self.join_timer), (0, None));
+                assert!(self.sync_timer.is_some(), "the leader's silence ends by time");
+                assert!(self.protocol.is_some() && self.generation > 0);
+            }
+            Phase::Stable => {
+                assert_eq!((joins, syncs, self.join_timer), (0, 0, None));
+                assert!(self.protocol.is_some() && self.generation > 0);
+            }
+        }
+    }
+}

@@ -1,1 +1,276 @@
-//! Scenarios and properties of the pure core; no broker, no disk.
+//! Scenarios and properties of the pure core: a log in memory, a clock by hand; no broker, no disk.
+
+mod joining;
+mod offsets;
+mod properties;
+mod statics;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::core::{Answer, Core, Step};
+use super::durable::{Durable, GroupRecord};
+use super::group::Phase;
+use super::request::*;
+
+/// A core with what surrounds it in life: a log of encoded records, a clock, and the answers that came out.
+struct World {
+    core: Core,
+    rules: Rules,
+    log: Vec<(Bytes, Option<Bytes>)>,
+    now: Now,
+    tickets: Ticket,
+    answers: HashMap<Ticket, Answer>,
+    draws: u32,
+}
+
+/// A client's data that scenarios vary.
+#[derive(Clone)]
+struct Who {
+    group: &'static str,
+    client: &'static str,
+    instance: Option<&'static str>,
+    session_ms: i32,
+    rebalance_ms: i32,
+    protocols: Vec<(&'static str, &'static str)>,
+    version: i16,
+}
+
+fn who(client: &'static str) -> Who {
+    Who {
+        group: "g",
+        client,
+        instance: None,
+        session_ms: 10_000,
+        rebalance_ms: 60_000,
+        protocols: vec![("range", "r"), ("roundrobin", "rr")],
+        version: 9,
+    }
+}
+
+fn static_who(client: &'static str, instance: &'static str) -> Who {
+    Who { instance: Some(instance), ..who(client) }
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Rules::default())
+    }
+
+    fn with(rules: Rules) -> Self {
+        let now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
+        Self {
+            core: Core::new(rules, now),
+            rules,
+            log: Vec::new(),
+            now,
+            tickets: 0,
+            answers: HashMap::new(),
+            draws: 0,
+        }
+    }
+
+    /// What the shell does with a step; records go through their bytes.
+    fn carry_out(&mut self, step: Step) {
+        for record in step.records {
+            let (key, value) = record.encode().unwrap();
+            let read = GroupRecord::decode(key.clone(), value.clone()).unwrap().unwrap();
+            assert_eq!(read, record, "a record is read as it was written");
+            self.log.push((key, value));
+            self.core.apply(read);
+        }
+        for (ticket, answer) in step.answers {
+            assert!(self.answers.insert(ticket, answer).is_none(), "one answer a ticket");
+        }
+        self.check();
+    }
+
+    fn replayed(&self) -> Durable {
+        let mut durable = Durable::default();
+        for (key, value) in &self.log {
+            durable.apply(GroupRecord::decode(key.clone(), value.clone()).unwrap().unwrap());
+        }
+        durable
+    }
+
+    /// What must hold after every step.
+    fn check(&self) {
+        assert_eq!(&self.replayed(), self.core.durable(), "the log says what memory says");
+        for group in self.core.groups.values() {
+            group.assert_sound();
+            if let (Phase::Stable | Phase::Empty, Some(stored)) =
+                (group.phase, self.core.durable().groups.get(&group.id))
+            {
+                let GroupRecord::Group { value: Some(live), .. } = group.record() else { unreachable!() };
+                assert_eq!(&live, stored, "a group at rest is stored as it is");
+            }
+            if group.phase == Phase::Stable {
+                assert!(self.core.durable().groups.contains_key(&group.id), "a stable group is stored");
+            }
+        }
+    }
+
+    /// Ends the process and reads the log again.
+    fn reopen(&mut self) {
+        self.core = Core::restore(self.rules, self.replayed(), self.now);
+        self.answers.clear();
+        self.check();
+    }
+
+    fn pass(&mut self, ms: i64) {
+        let end = self.now.mono_ms + ms;
+        // Time comes as it does in life: at the deadlines, and no later.
+        while let Some(at) = self.core.deadline().filter(|&at| at <= end) {
+            self.now.wall_ms += (at - self.now.mono_ms).max(0);
+            self.now.mono_ms = self.now.mono_ms.max(at);
+            let step = self.core.tick(self.now);
+            self.carry_out(step);
+            assert!(self.core.deadline().is_none_or(|next| next > at), "what was due is done");
+        }
+        self.now.wall_ms += end - self.now.mono_ms;
+        self.now.mono_ms = end;
+    }
+
+    fn join(&mut self, who: &Who, member_id: &str) -> Ticket {
+        self.draws += 1;
+        self.tickets += 1;
+        let protocol = |&(name, metadata): &(&str, &'static str)| Protocol {
+            name: name.into(),
+            metadata: metadata.into(),
+        };
+        let request = JoinRequest {
+            group: who.group.into(),
+            member_id: member_id.to_owned(),
+            instance_id: who.instance.map(str::to_owned),
+            client_id: who.client.to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            session_timeout_ms: who.session_ms,
+            rebalance_timeout_ms: who.rebalance_ms,
+            protocol_type: "consumer".to_owned(),
+            protocols: who.protocols.iter().map(protocol).collect(),
+            needs_member_id: who.version >= 4,
+            may_skip_assignment: who.version >= 9,
+            draw: format!("{}", self.draws),
+        };
+        let step = self.core.join(request, self.tickets, self.now);
+        self.carry_out(step);
+        self.tickets
+    }
+
+    fn joined(&mut self, ticket: Ticket) -> Result<Joined, JoinRefused> {
+        match self.answers.remove(&ticket) {
+            Some(Answer::Join(answer)) => answer,
+            other => panic!("no join answer under {ticket}: {other:?}"),
+        }
+    }
+
+    fn waits(&self, ticket: Ticket) -> bool {
+        !self.answers.contains_key(&ticket)
+    }
+
+    /// The id a new dynamic member is given.
+    fn member_id(&mut self, who: &Who) -> String {
+        let ticket = self.join(who, "");
+        let refused = self.joined(ticket).unwrap_err();
+        assert_eq!(refused.error, GroupError::MemberIdRequired);
+        refused.member_id
+    }
+
+    fn sync(&mut self, joined: &Joined, assignments: &[(&str, &'static str)]) -> Ticket {
+        self.tickets += 1;
+        let request = SyncRequest {
+            group: "g".into(),
+            generation: joined.generation,
+            member_id: joined.member_id.clone(),
+            instance_id: None,
+            protocol_type: joined.protocol_type.clone(),
+            protocol: joined.protocol.clone(),
+            assignments: assignments
+                .iter()
+                .map(|&(id, assignment)| (id.to_owned(), Bytes::from(assignment)))
+                .collect(),
+        };
+        let step = self.core.sync(request, self.tickets, self.now);
+        self.carry_out(step);
+        self.tickets
+    }
+
+    fn synced(&mut self, ticket: Ticket) -> Result<Synced, GroupError> {
+        match self.answers.remove(&ticket) {
+            Some(Answer::Sync(answer)) => answer,
+            other => panic!("no sync answer under {ticket}: {other:?}"),
+        }
+    }
+
+    fn heartbeat(&mut self, generation: i32, member_id: &str) -> Result<(), GroupError> {
+        let from = Sender { generation, member_id, instance_id: None };
+        self.core.heartbeat("g", from, self.now)
+    }
+
+    fn leave(&mut self, member_id: &str, instance: Option<&str>) -> Result<(), GroupError> {
+        let leaver = Leaver { member_id: member_id.to_owned(), instance_id: instance.map(str::to_owned) };
+        let (left, step) = self.core.leave("g", &[leaver], self.now);
+        self.carry_out(step);
+        left?.remove(0)
+    }
+
+    fn commit(
+        &mut self,
+        generation: i32,
+        member_id: &str,
+        topic: &str,
+        offset: i64,
+    ) -> Result<(), GroupError> {
+        let from = Sender { generation, member_id, instance_id: None };
+        let offset = NewOffset {
+            topic: topic.into(),
+            topic_id: Default::default(),
+            partition: 0,
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let (results, step) = self.core.commit(&Arc::from("g"), from, None, vec![offset], self.now);
+        self.carry_out(step);
+        results?.remove(0)
+    }
+
+    fn offset(&self, topic: &str) -> Option<i64> {
+        let partition = crate::model::id::TopicPartition::new(topic, 0);
+        self.core.offset("g", &partition, Default::default()).map(|kept| kept.offset)
+    }
+
+    fn state(&self) -> &'static str {
+        self.core.describe("g").map_or("Dead", |group| group.state)
+    }
+
+    /// A stable group of the given members; returns what each was told.
+    fn stable(&mut self, members: &[Who]) -> Vec<Joined> {
+        let ids: Vec<_> = members
+            .iter()
+            .map(|who| if who.instance.is_some() { String::new() } else { self.member_id(who) })
+            .collect();
+        let mut tickets: Vec<_> = members.iter().zip(&ids).map(|(who, id)| self.join(who, id)).collect();
+        // The first came to a generation of its own; it joins once more, with the others.
+        let first = self.joined(tickets[0]).unwrap();
+        if members.len() > 1 {
+            tickets[0] = self.join(&members[0], &first.member_id);
+        } else {
+            self.answers.insert(tickets[0], Answer::Join(Ok(first)));
+        }
+        let joined: Vec<_> = tickets.into_iter().map(|ticket| self.joined(ticket).unwrap()).collect();
+        let leader = joined.iter().find(|one| one.leader == one.member_id).unwrap().clone();
+        let assignments: Vec<_> =
+            joined.iter().zip(members).map(|(one, who)| (one.member_id.as_str(), who.client)).collect();
+        let led = self.sync(&leader, &assignments);
+        assert_eq!(self.synced(led).unwrap().assignment.len(), 1);
+        for (one, who) in joined.iter().zip(members) {
+            let ticket = self.sync(one, &[]);
+            assert_eq!(self.synced(ticket).unwrap().assignment, who.client);
+        }
+        assert_eq!(self.state(), "Stable");
+        joined
+    }
+}
