@@ -25,7 +25,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use context::Context;
 use exit::{Exit, Failure};
@@ -81,7 +81,7 @@ pub struct Global {
     pub profile: Option<String>,
 
     /// A Kafka client property, such as request.timeout.ms=5000 (repeatable)
-    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    #[arg(short = 'X', value_name = "KEY=VALUE")]
     pub properties: Vec<String>,
 
     /// Never start a daemon [env: KLOG_AUTOSTART=0]
@@ -93,7 +93,7 @@ pub struct Global {
     pub quiet: bool,
 
     /// Say more on stderr (repeatable)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
@@ -118,7 +118,29 @@ pub enum Command {
 
 /// The clap tree: the single description that help, man pages and completions come from.
 pub fn command() -> clap::Command {
-    Cli::command()
+    let tree = Cli::command();
+    let adding: Vec<Arg> =
+        tree.get_arguments().filter(|arg| ADDING.contains(&arg.get_id().as_str())).cloned().collect();
+    everywhere(tree, &adding)
+}
+
+/// Flags that add up wherever they stand. clap's own global flags keep only what the innermost command was given.
+const ADDING: [&str; 2] = ["properties", "verbose"];
+
+fn everywhere(command: clap::Command, adding: &[Arg]) -> clap::Command {
+    command.mut_subcommands(|command| everywhere(command.args(adding), adding))
+}
+
+/// What the adding flags said on every level, outermost first.
+fn add_up(matches: &ArgMatches, global: &mut Global) {
+    let (mut properties, mut verbose) = (Vec::new(), 0u8);
+    let mut level = Some(matches);
+    while let Some(matches) = level {
+        properties.extend(matches.get_many::<String>("properties").into_iter().flatten().cloned());
+        verbose = verbose.saturating_add(matches.get_count("verbose"));
+        level = matches.subcommand().map(|(_, inner)| inner);
+    }
+    (global.properties, global.verbose) = (properties, verbose);
 }
 
 /// Runs klog with the process's arguments and returns its exit code.
@@ -135,7 +157,9 @@ pub fn main() -> ExitCode {
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
-    Cli::from_arg_matches(&matches)
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    add_up(&matches, &mut cli.global);
+    Ok(cli)
 }
 
 fn run(cli: Cli) -> Exit {
@@ -164,5 +188,19 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         command().debug_assert();
+    }
+
+    fn parsed(arguments: &[&str]) -> Cli {
+        parse(arguments.iter().map(OsString::from)).unwrap()
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere_and_add_up() {
+        let cli = parsed(&[
+            "klog", "-X", "a=1", "-v", "topic", "-X", "b=2", "list", "-X", "c=3", "--data", "/d", "-v",
+        ]);
+        assert_eq!(cli.global.properties, ["a=1", "b=2", "c=3"]);
+        assert_eq!(cli.global.data.as_deref(), Some(std::path::Path::new("/d")));
+        assert_eq!(cli.global.verbose, 2);
     }
 }

@@ -93,6 +93,13 @@ pub enum ConfigError {
         /// What was given.
         text: String,
     },
+    /// `log.dirs` with more than one folder.
+    SeveralFolders {
+        /// The folders as written.
+        text: String,
+        /// Who said it.
+        origin: Origin,
+    },
     /// A variable that is neither yes nor no.
     NotABool {
         /// The variable.
@@ -122,6 +129,7 @@ impl ConfigError {
                 "client properties go by Kafka's names: -X request.timeout.ms=5000".into()
             }
             Self::NotAPair { flag, .. } => format!("write {flag} key=value"),
+            Self::SeveralFolders { .. } => "name one folder, or give --data DIR".into(),
             Self::NotABool { name, .. } => format!("set {name} to 1 or 0"),
             Self::NoHome => "set HOME or KLOG_DATA, or give --data DIR".into(),
         }
@@ -155,6 +163,9 @@ impl fmt::Display for ConfigError {
             }
             Self::Property { origin, reason } => write!(out, "{reason} (from {origin})"),
             Self::NotAPair { flag, text } => write!(out, "{flag} {text}: found no '='"),
+            Self::SeveralFolders { text, origin } => {
+                write!(out, "log.dirs={text} (from {origin}): klog keeps its data in one folder")
+            }
             Self::NotABool { name, value } => write!(out, "{name} is {value:?}, neither yes nor no"),
             Self::NoHome => write!(out, "there is no home folder to keep the data in"),
         }

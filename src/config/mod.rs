@@ -124,22 +124,22 @@ pub fn socket_of(data: &Path) -> PathBuf {
 /// Works out what is in force. Reads the config file and nothing else; `for_daemon` says that a flat file holds the
 /// daemon's settings, not a client's.
 pub fn resolve(flags: &Flags, env: &Environment, for_daemon: bool) -> Result<Settings, ConfigError> {
-    let data = data_folder(flags, env)?;
     let (config, file) = read_file(flags, env)?;
-    let path = config.as_ref().map(|config| config.value.clone());
-    let from_file = |line: usize| Origin::File(Place { path: path.clone().unwrap_or_default(), line });
-    let profile = choose_profile(flags, env, &file, path.as_ref())?;
-    let autostart = autostart(flags, env, &file, &from_file)?;
+    let path = config.as_ref().map(|config| config.value.clone()).unwrap_or_default();
+    let origin = |line: usize| Origin::File(Place { path: path.clone(), line });
+    let located = |entry: &Entry| (entry.name.clone(), Setting::new(entry.value.clone(), origin(entry.line)));
+    let profile = choose_profile(flags, env, &file, config.as_ref().map(|config| &config.value))?;
+    let autostart = autostart(flags, env, &file, &origin)?;
+
+    let (for_clients, for_daemons) =
+        if for_daemon { (&[][..], &file.flat[..]) } else { (&file.flat[..], &[][..]) };
+    let daemon: Vec<_> = file.broker.iter().chain(for_daemons).map(located).collect();
+    let data = data_folder(flags, env, if for_daemon { &daemon } else { &[] })?;
 
     let entries = profile.as_ref().map_or(&[][..], |(_, entries)| entries);
-    let flat = if for_daemon { &[][..] } else { &file.flat };
-    let mut in_file: Vec<(String, Setting<String>)> = Vec::new();
-    for entry in entries.iter().chain(flat) {
-        in_file.push((entry.name.clone(), Setting::new(entry.value.clone(), from_file(entry.line))));
-    }
     let is_address = |name: &str| matches!(name, "broker" | "bootstrap.servers");
     let (addresses, mut properties): (Vec<_>, Vec<_>) =
-        in_file.into_iter().partition(|(name, _)| is_address(name));
+        entries.iter().chain(for_clients).map(located).partition(|(name, _)| is_address(name));
     for text in &flags.properties {
         let (name, value) =
             text.split_once('=').ok_or_else(|| ConfigError::NotAPair { flag: "-X", text: text.clone() })?;
@@ -149,36 +149,37 @@ pub fn resolve(flags: &Flags, env: &Environment, for_daemon: bool) -> Result<Set
     let named = named_broker(flags, env, addresses.into_iter().next_back().map(|(_, setting)| setting));
     let is_default_broker = named.is_none();
     let broker = match named {
-        Some(Setting { value, origin }) => match Address::parse_list(&value) {
-            Ok(addresses) => Setting::new(addresses, origin),
-            Err(error) => {
-                return Err(ConfigError::BadAddress { text: value, origin, reason: error.to_string() });
-            }
-        },
+        Some(named) => parse_broker(named)?,
         None => Setting::new(vec![Address::Unix(socket_of(&data.value))], data.origin.clone()),
     };
-    let mut client = ClientOptions::new(broker.value.clone());
-    for (name, setting) in &properties {
-        client.set(name, &setting.value).map_err(|error| ConfigError::Property {
+    let client = client_options(&broker, &properties)?;
+    let profile = profile.map(|(name, _)| name);
+    Ok(Settings { data, broker, is_default_broker, autostart, profile, config, properties, daemon, client })
+}
+
+fn parse_broker(named: Setting<String>) -> Result<Setting<Vec<Address>>, ConfigError> {
+    match Address::parse_list(&named.value) {
+        Ok(addresses) => Ok(Setting::new(addresses, named.origin)),
+        Err(error) => Err(ConfigError::BadAddress {
+            text: named.value,
+            origin: named.origin,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn client_options(
+    broker: &Setting<Vec<Address>>,
+    properties: &[(String, Setting<String>)],
+) -> Result<ClientOptions, ConfigError> {
+    let mut options = ClientOptions::new(broker.value.clone());
+    for (name, setting) in properties {
+        options.set(name, &setting.value).map_err(|error| ConfigError::Property {
             origin: setting.origin.clone(),
             reason: error.to_string(),
         })?;
     }
-    let flat = if for_daemon { &file.flat[..] } else { &[] };
-    let daemon = file.broker.iter().chain(flat);
-    let daemon =
-        daemon.map(|entry| (entry.name.clone(), Setting::new(entry.value.clone(), from_file(entry.line))));
-    Ok(Settings {
-        data,
-        broker,
-        is_default_broker,
-        autostart,
-        profile: profile.map(|(name, _)| name),
-        config,
-        properties,
-        daemon: daemon.collect(),
-        client,
-    })
+    Ok(options)
 }
 
 fn set(variable: Option<&OsString>) -> Option<&OsStr> {
@@ -189,12 +190,27 @@ fn text(variable: &OsStr) -> String {
     variable.to_string_lossy().into_owned()
 }
 
-/// `--data`, `KLOG_DATA`, `$XDG_DATA_HOME/klog`, else the home's share folder, for root `/var/lib/klog`.
-fn data_folder(flags: &Flags, env: &Environment) -> Result<Setting<PathBuf>, ConfigError> {
+/// `--data`, `KLOG_DATA`, the daemon's `log.dirs`, `$XDG_DATA_HOME/klog`, else the home's share folder, for root
+/// `/var/lib/klog`.
+fn data_folder(
+    flags: &Flags,
+    env: &Environment,
+    daemon: &[(String, Setting<String>)],
+) -> Result<Setting<PathBuf>, ConfigError> {
+    // Kafka's rule: `log.dirs` beats `log.dir`.
+    let folder =
+        |wanted: &str| daemon.iter().rev().find(|(name, _)| name == wanted).map(|(_, setting)| setting);
+    let folders = folder("log.dirs").or_else(|| folder("log.dir"));
     let (path, origin) = if let Some(data) = &flags.data {
         (data.clone(), Origin::Flag("--data"))
     } else if let Some(data) = set(env.data.as_ref()) {
         (data.into(), Origin::Variable("KLOG_DATA"))
+    } else if let Some(folders) = folders {
+        if folders.value.contains(',') {
+            let (text, origin) = (folders.value.clone(), folders.origin.clone());
+            return Err(ConfigError::SeveralFolders { text, origin });
+        }
+        (folders.value.clone().into(), folders.origin.clone())
     } else if let Some(home) = set(env.data_home.as_ref()) {
         (Path::new(home).join("klog"), Origin::Variable("XDG_DATA_HOME"))
     } else if env.root {

@@ -130,3 +130,21 @@ fn a_properties_file_is_for_the_client_or_for_the_daemon() {
     assert_eq!(settings.daemon[0].1.origin.to_string(), format!("{}:2", path.display()));
     assert!(settings.is_default_broker);
 }
+
+#[test]
+fn kafkas_log_dirs_is_the_daemons_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.properties");
+    std::fs::write(&path, "log.dir=/one\nlog.dirs=/two\n").unwrap();
+    let mut flags = Flags { config: Some(path.clone()), ..Flags::default() };
+    let data = |flags: &Flags, env: &Environment| resolve(flags, env, true).unwrap().data.value;
+    assert_eq!(data(&flags, &env()), Path::new("/two"));
+    let variable = Environment { data: Some("/v".into()), ..env() };
+    assert_eq!(data(&flags, &variable), Path::new("/v"));
+    flags.data = Some("/f".into());
+    assert_eq!(data(&flags, &env()), Path::new("/f"));
+    flags.data = None;
+    std::fs::write(&path, "log.dirs=/a,/b\n").unwrap();
+    let error = resolve(&flags, &env(), true).unwrap_err().to_string();
+    assert!(error.starts_with("log.dirs=/a,/b (from "), "{error}");
+}

@@ -120,14 +120,14 @@ mod tests {
         let mut log = LogFile::early();
         log.write_all(b"early\n").unwrap();
         log.open_with(folder.path(), 20, false).unwrap();
-        for line in 1..=40 {
+        for line in 1..=41 {
             log.write_all(format!("line {line:02}\n").as_bytes()).unwrap();
         }
         let texts: Vec<String> =
             paths(folder.path()).iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
         assert_eq!(
             texts,
-            ["line 33\nline 34\n", "line 35\nline 36\n", "line 37\nline 38\n", "line 39\nline 40\n"]
+            ["line 34\nline 35\n", "line 36\nline 37\n", "line 38\nline 39\n", "line 40\nline 41\n"]
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
     }

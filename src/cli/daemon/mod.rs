@@ -29,21 +29,32 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Connects to the daemon of the data folder, starting it where nobody listens and that is allowed.
 pub async fn connect(context: &Context, options: ClientOptions) -> Result<Client, Failure> {
     let data = &context.settings.data.value;
-    let client = match Client::connect(options.clone()).await {
-        Err(ClientError::Refused { .. }) if !context.settings.autostart.value => Err(absent(context)),
-        Err(ClientError::Refused { .. }) => {
-            let deadline = Instant::now() + PATIENCE;
-            match start(data, &[], Some(deadline))? {
-                Started::Ready(_) => {}
-                Started::Beaten => {}
-                Started::StillStarting => return Err(slow(data)),
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(options.clone()).await {
+            Err(ClientError::Refused { .. }) if !context.settings.autostart.value => {
+                return Err(absent(context));
             }
-            dial_until(deadline, options, context).await
+            Err(ClientError::Refused { .. }) if Instant::now() >= deadline => return Err(slow(data)),
+            Err(ClientError::Refused { .. }) => {}
+            Err(error) => return Err(context.explain(&error)),
+            Ok(client) => {
+                mention_other_version(context, data);
+                return Ok(client);
+            }
         }
-        outcome => outcome.map_err(|error| context.explain(&error)),
-    }?;
-    mention_other_version(context, data);
-    Ok(client)
+        // While somebody holds the lock, a daemon starts or stops: its end shows in the lock.
+        let outcome = if state::is_locked(data).unwrap_or(false) {
+            Started::Beaten
+        } else {
+            start(data, &[], Some(deadline))?
+        };
+        match outcome {
+            Started::Ready(_) => {}
+            Started::Beaten => tokio::time::sleep(PAUSE).await,
+            Started::StillStarting => return Err(slow(data)),
+        }
+    }
 }
 
 fn absent(context: &Context) -> Failure {
@@ -60,17 +71,6 @@ fn slow(data: &Path) -> Failure {
         format!("the daemon for {} is not ready after {} s", data.display(), PATIENCE.as_secs()),
         "it may be recovering a large log; watch it with: klog broker logs -f",
     )
-}
-
-/// Dials until the daemon accepts: one that another command started may need a moment.
-async fn dial_until(deadline: Instant, options: ClientOptions, context: &Context) -> Result<Client, Failure> {
-    loop {
-        match Client::connect(options.clone()).await {
-            Err(ClientError::Refused { .. }) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
-            Err(ClientError::Refused { .. }) => return Err(slow(&context.settings.data.value)),
-            outcome => return outcome.map_err(|error| context.explain(&error)),
-        }
-    }
 }
 
 /// Says once that the daemon is of another version.
