@@ -177,7 +177,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Consume(args) => consume::run(context, args),
         Command::Group(args) => group::run(context, args),
         Command::Config(args) => config::run(context, args),
-        Command::Completions(args) => completions::run(context, &args),
+        Command::Completions(args) => completions::run(&args),
     }
 }
 
@@ -188,6 +188,28 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         command().debug_assert();
+    }
+
+    /// An argument of a command that has the id of a global flag takes that flag's place without a word.
+    #[test]
+    fn every_command_takes_every_global_flag() {
+        fn check(command: &clap::Command, path: &str) {
+            for flag in [Some('b'), Some('F'), Some('X'), Some('q'), Some('v')] {
+                assert!(command.get_arguments().any(|arg| arg.get_short() == flag), "{path} lacks {flag:?}");
+            }
+            for flag in ["broker", "data", "config", "profile", "no-autostart", "quiet", "verbose"] {
+                assert!(
+                    command.get_arguments().any(|arg| arg.get_long() == Some(flag)),
+                    "{path} lacks --{flag}"
+                );
+            }
+            command.get_subcommands().filter(|inner| inner.get_name() != "help").for_each(|inner| {
+                check(inner, &format!("{path} {}", inner.get_name()));
+            });
+        }
+        let mut tree = command();
+        tree.build();
+        check(&tree, "klog");
     }
 
     fn parsed(arguments: &[&str]) -> Cli {

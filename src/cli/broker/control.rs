@@ -79,7 +79,7 @@ fn arguments(context: &Context, args: &DaemonArgs) -> Result<Vec<OsString>, Fail
         let path = path.map_err(|error| Failure::io("find", &config.value, &error))?;
         out.extend(["--config".into(), path.into()]);
     }
-    for setting in &args.config {
+    for setting in &args.settings {
         out.extend(["-c".into(), setting.into()]);
     }
     for listen in &args.listen {

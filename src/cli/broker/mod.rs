@@ -41,7 +41,7 @@ enum Command {
 pub(super) struct DaemonArgs {
     /// A broker setting by Kafka's name, such as num.partitions=3 (repeatable)
     #[arg(short = 'c', value_name = "KEY=VALUE")]
-    config: Vec<String>,
+    settings: Vec<String>,
     /// Listen here too: unix:PATH or HOST:PORT, port 0 takes a free one (repeatable); the socket of the data folder
     /// is always open
     #[arg(long, value_name = "[NAME=]ADDR[,advertise=HOST:PORT]")]

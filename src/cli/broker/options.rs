@@ -25,7 +25,7 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
         .iter()
         .map(|(name, setting)| (name.clone(), setting.value.clone(), setting.origin.clone()))
         .collect();
-    for text in &args.config {
+    for text in &args.settings {
         let (name, value) =
             text.split_once('=').ok_or_else(|| ConfigError::NotAPair { flag: "-c", text: text.clone() })?;
         given.push((name.trim().to_owned(), value.to_owned(), Origin::Flag("-c")));

@@ -46,8 +46,8 @@ struct CreateArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replicas: Option<i16>,
     /// A topic setting by Kafka's name, such as retention.ms=3600000 (repeatable)
-    #[arg(short, value_name = "KEY=VALUE")]
-    config: Vec<String>,
+    #[arg(short = 'c', value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     /// Leave topics that are there already as they are
     #[arg(long)]
     if_not_exists: bool,
@@ -102,7 +102,7 @@ pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
 
 fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
     let mut configs = Vec::new();
-    for text in &args.config {
+    for text in &args.settings {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Failure::usage(
                 format!("-c {text}: found no '='"),
