@@ -8,12 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
+
+use super::pool::Pool;
+
 #[derive(Debug)]
 pub(super) struct Budget {
     total: usize,
     /// How many wait; a copy outside the lock, for the stall rule.
     waiting: AtomicUsize,
     state: Mutex<State>,
+    /// The memory behind the room.
+    pool: Pool,
 }
 
 #[derive(Debug)]
@@ -29,12 +35,22 @@ type Place = (usize, u64);
 impl Budget {
     pub(super) fn new(total: usize) -> Arc<Self> {
         let state = Mutex::new(State { free: total, next: 0, waiters: BTreeMap::new() });
-        Arc::new(Self { total, waiting: AtomicUsize::new(0), state })
+        Arc::new(Self { total, waiting: AtomicUsize::new(0), state, pool: Pool::default() })
     }
 
     /// Whether some request waits for room.
     pub(super) fn contended(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// An empty buffer with room for `least` bytes, or a new one of `new`.
+    pub(super) fn lend(&self, least: usize, new: usize) -> BytesMut {
+        self.pool.take(least, new)
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, buffer: BytesMut) {
+        self.pool.give(buffer, self.contended());
     }
 
     /// Asks for room; what is not free at once is waited for with [`Claim::poll`].

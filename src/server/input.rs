@@ -7,19 +7,20 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::FREE;
 use super::budget::{Budget, Claim};
 use super::end::Refusal;
-use super::{FREE, pool};
 use crate::wire::api::ApiKey;
 use crate::wire::limits::{LENGTH_PREFIX as PREFIX, MIN_REQUEST};
 
-/// What a buffer grows to first, in bytes; from there fourfold, as far as the bytes that came fill it.
-const FIRST_STEP: usize = 64 << 10;
+/// Up to here a buffer is made at once for a frame that has its room, in bytes: pages that no byte came for are not
+/// touched. From there it grows fourfold, as far as the bytes that came fill it.
+const FIRST_STEP: usize = 1100 << 10;
 
 /// A whole request.
 #[derive(Debug)]
@@ -94,7 +95,14 @@ impl Input {
     pub(super) fn take(&mut self) -> Result<Option<Frame>, Refusal> {
         match self.announced()? {
             Some(length) if self.buffer.len() >= length => {
-                let mut bytes = self.buffer.split_to(length).freeze();
+                let mut bytes = if length <= FREE {
+                    // A request may be parked for long; a small one must not keep a large buffer with it.
+                    let bytes = self.buffer.get(..length).map(Bytes::copy_from_slice).unwrap_or_default();
+                    self.buffer.advance(length);
+                    bytes
+                } else {
+                    self.buffer.split_to(length).freeze()
+                };
                 bytes.advance(PREFIX);
                 Ok(Some(Frame { bytes, claim: self.claim.take() }))
             }
@@ -112,8 +120,9 @@ impl Input {
             Some(length) if length > FREE => {
                 self.check_api().map_err(Failure::Refused)?;
                 let claim = self.claim.get_or_insert_with(|| self.budget.claim(length - FREE));
-                if self.buffer.len() >= FREE {
-                    ready!(claim.poll(cx));
+                if self.buffer.len() >= FREE && claim.poll(cx).is_pending() {
+                    self.rest();
+                    return Poll::Pending;
                 }
                 // On to the end of this frame, and the free part of the next in the same go.
                 if claim.held() { length + FREE } else { FREE }
@@ -169,28 +178,26 @@ impl Input {
         if self.buffer.capacity() >= most || self.buffer.try_reclaim(most - len) {
             return;
         }
-        if let Some(buffer) = pool::take(if len == 0 { 1 } else { most }) {
-            return self.replace(buffer);
+        if most <= FREE {
+            return self.replace(BytesMut::with_capacity(FREE));
         }
-        // As much again as arrived, three times; nothing for a length that was only announced.
-        let step = if most <= FREE { FREE } else { (len * 4).clamp(FIRST_STEP, most.max(FIRST_STEP)) };
-        if self.buffer.capacity() > len && self.buffer.capacity() - len >= (step - len) / 4 {
-            return; // there is room to go on with
+        let step = (len * 4).max(FIRST_STEP).min(most);
+        if self.buffer.capacity() < len + (step - len) / 4 {
+            self.replace(self.budget.lend(most, step));
         }
-        self.replace(BytesMut::with_capacity(step));
     }
 
     /// Moves what is here into another buffer.
     fn replace(&mut self, mut buffer: BytesMut) {
         buffer.extend_from_slice(&self.buffer);
-        pool::give(std::mem::replace(&mut self.buffer, buffer));
+        self.budget.give_back(std::mem::replace(&mut self.buffer, buffer));
     }
 
     /// Nothing more to read for now: an empty buffer goes back, a large one with little in it too.
     fn rest(&mut self) {
         if self.buffer.is_empty() {
-            pool::give(std::mem::take(&mut self.buffer));
-        } else if self.claim.is_none() && self.buffer.capacity() > FREE {
+            self.budget.give_back(std::mem::take(&mut self.buffer));
+        } else if self.buffer.capacity() > FREE && !self.holds_room() {
             self.replace(BytesMut::with_capacity(FREE));
         }
     }
@@ -198,7 +205,8 @@ impl Input {
 
 impl Drop for Input {
     fn drop(&mut self) {
-        pool::give(std::mem::take(&mut self.buffer));
+        // Before the claim: who waits for the room finds the memory there.
+        self.budget.give_back(std::mem::take(&mut self.buffer));
     }
 }
 

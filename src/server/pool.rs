@@ -1,70 +1,103 @@
-//! Receive buffers that a worker lends to its connections while a request is on its way; must never cross threads.
+//! Large receive buffers, shared by all workers; must never keep more than a few while nobody waits for room.
+//!
+//! The allocator keeps memory apart for each thread: what one worker freed, another could not use, and a flood of
+//! half-sent requests would take its room twice. One mutex guards the list, for a walk over a few dozen entries.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
 
-/// Buffers kept for the next request, for each worker.
-const KEPT: usize = 2;
-/// Larger ones are given back to the allocator, in bytes.
-const LARGEST: usize = 2 << 20;
+/// What is kept while nobody waits, in bytes.
+const KEPT: usize = 3 << 20;
 
-thread_local! {
-    static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    buffers: Mutex<Vec<BytesMut>>,
 }
 
-/// An empty buffer with room for `least` bytes, if one is at hand.
-pub(super) fn take(least: usize) -> Option<BytesMut> {
-    BUFFERS.with_borrow_mut(|kept| {
-        let at = kept.iter().rposition(|buffer| buffer.capacity() >= least)?;
-        Some(kept.swap_remove(at))
-    })
-}
+impl Pool {
+    /// An empty buffer with room for `least` bytes: the smallest there is, or a new one of `new` bytes.
+    pub(super) fn take(&self, least: usize, new: usize) -> BytesMut {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits =
+            |(at, buffer): (usize, &BytesMut)| (buffer.capacity() >= least).then(|| (buffer.capacity(), at));
+        match buffers.iter().enumerate().rev().filter_map(fits).min() {
+            Some((_, at)) => buffers.swap_remove(at),
+            None => {
+                drop(buffers);
+                BytesMut::with_capacity(new)
+            }
+        }
+    }
 
-/// Takes a buffer back. One whose memory is still in use elsewhere is only let go of.
-pub(super) fn give(mut buffer: BytesMut) {
-    buffer.clear();
-    // Brings the whole allocation back behind the handle, when no frame shares it any more.
-    if !buffer.try_reclaim(buffer.capacity() + 1) && buffer.capacity() < super::FREE {
-        return;
-    }
-    if buffer.capacity() > LARGEST {
-        return;
-    }
-    BUFFERS.with_borrow_mut(|kept| {
-        if kept.len() < KEPT {
-            return kept.push(buffer);
+    /// Takes a buffer back, unless its memory is still in use elsewhere, or there are enough; `all` keeps it anyway,
+    /// because somebody waits for one.
+    pub(super) fn give(&self, mut buffer: BytesMut, all: bool) {
+        buffer.clear();
+        // Brings the whole allocation back behind the handle, when no frame shares it any more.
+        let _ = buffer.try_reclaim(buffer.capacity() + 1);
+        if buffer.capacity() <= super::FREE {
+            return;
         }
-        if let Some(least) = kept.iter_mut().min_by_key(|buffer| buffer.capacity())
-            && least.capacity() < buffer.capacity()
-        {
-            *least = buffer;
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = buffers.iter().map(BytesMut::capacity).sum::<usize>() + buffer.capacity();
+        buffers.push(buffer);
+        let mut surplus = Vec::new();
+        while !all && kept > KEPT {
+            let Some(at) =
+                buffers.iter().enumerate().max_by_key(|(_, buffer)| buffer.capacity()).map(|(at, _)| at)
+            else {
+                break;
+            };
+            let buffer = buffers.swap_remove(at);
+            kept -= buffer.capacity();
+            surplus.push(buffer);
         }
-    });
+        drop(buffers);
+        drop(surplus); // outside the lock: freeing a large buffer is a system call
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sizes(pool: &Pool) -> Vec<usize> {
+        let mut sizes: Vec<_> = pool.buffers.lock().unwrap().iter().map(BytesMut::capacity).collect();
+        sizes.sort_unstable();
+        sizes
+    }
+
     #[test]
-    fn the_largest_come_back() {
-        for size in [8 << 10, 3 << 20, 1 << 20, 64 << 10, 8 << 10] {
-            give(BytesMut::with_capacity(size));
+    fn a_few_are_kept_and_the_smallest_that_fits_is_lent() {
+        let pool = Pool::default();
+        for size in [8 << 10, 1 << 20, 64 << 10, 1 << 20, 4 << 20, 512 << 10] {
+            pool.give(BytesMut::with_capacity(size), false);
         }
-        assert!(take(2 << 20).is_none(), "the one of 3 MiB was not kept");
-        assert!(take(1 << 20).is_some() && take(1 << 20).is_none());
-        assert!(take(1).is_some_and(|buffer| buffer.capacity() >= 64 << 10));
-        assert!(take(0).is_none());
+        assert_eq!(sizes(&pool), [64 << 10, 512 << 10, 1 << 20, 1 << 20]);
+        assert_eq!(pool.take(100 << 10, 0).capacity(), 512 << 10);
+        assert_eq!(pool.take(2 << 20, 3 << 20).capacity(), 3 << 20);
+        for _ in 0..10 {
+            pool.give(BytesMut::with_capacity(1 << 20), true);
+        }
+        assert_eq!(sizes(&pool).len(), 13);
+        pool.give(BytesMut::with_capacity(1 << 20), false);
+        assert!(sizes(&pool).iter().sum::<usize>() <= KEPT);
     }
 
     #[test]
     fn a_buffer_a_frame_came_from_is_whole_again() {
+        let pool = Pool::default();
         let mut buffer = BytesMut::with_capacity(128 << 10);
         buffer.resize(100 << 10, 7);
         let frame = buffer.split_to(100 << 10).freeze();
         drop(frame);
-        give(buffer);
-        assert!(take(128 << 10).is_some());
+        pool.give(buffer, false);
+        assert_eq!(sizes(&pool), [128 << 10]);
+        let mut buffer = pool.take(1, 1);
+        buffer.resize(100 << 10, 7);
+        let _frame = buffer.split_to(100 << 10).freeze();
+        pool.give(buffer, false);
+        assert!(sizes(&pool).iter().all(|size| *size < 30 << 10), "what a frame holds is not lent again");
     }
 }

@@ -1,6 +1,8 @@
 //! Raw bytes against a real server: what any peer may send is answered or the connection closed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod child;
+mod flood;
 mod machinery;
 mod peer;
 mod stand_in;
