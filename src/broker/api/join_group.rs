@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::group_code::code;
 use crate::broker::groups::request::{JoinRefused, JoinRequest, Joined, Protocol};
 use crate::broker::{Broker, Peer};
@@ -17,7 +19,11 @@ pub async fn handle(
     request: JoinGroupRequest,
 ) -> JoinGroupResponse {
     let version = header.api_version;
-    let offered = request.protocols.into_iter();
+    // Copied: what is kept must not hold on to the frame it came in.
+    let offered = request
+        .protocols
+        .into_iter()
+        .map(|one| Protocol { name: one.name, metadata: Bytes::copy_from_slice(&one.metadata) });
     let join = JoinRequest {
         group: request.group_id.into(),
         member_id: request.member_id,
@@ -31,7 +37,7 @@ pub async fn handle(
             request.rebalance_timeout_ms
         },
         protocol_type: request.protocol_type,
-        protocols: offered.map(|one| Protocol { name: one.name, metadata: one.metadata }).collect(),
+        protocols: offered.collect(),
         needs_member_id: version >= 4,
         may_skip_assignment: version >= 9,
         draw: broker.groups().draw(),

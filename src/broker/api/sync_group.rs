@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::group_code::code;
 use crate::broker::groups::request::SyncRequest;
 use crate::broker::{Broker, Peer};
@@ -21,7 +23,9 @@ pub async fn handle(
         let error_code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
         return SyncGroupResponse { error_code, ..SyncGroupResponse::default() };
     }
-    let brought = request.assignments.into_iter();
+    // Copied: what is kept must not hold on to the frame it came in.
+    let brought =
+        request.assignments.into_iter().map(|one| (one.member_id, Bytes::copy_from_slice(&one.assignment)));
     let sync = SyncRequest {
         group: request.group_id.into(),
         generation: request.generation_id,
@@ -29,7 +33,7 @@ pub async fn handle(
         instance_id: request.group_instance_id,
         protocol_type: request.protocol_type,
         protocol: request.protocol_name,
-        assignments: brought.map(|one| (one.member_id, one.assignment)).collect(),
+        assignments: brought.collect(),
     };
     match broker.groups().sync(broker, sync).await {
         Ok(synced) => SyncGroupResponse {

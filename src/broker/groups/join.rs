@@ -12,6 +12,9 @@ use super::request::{GroupError, JoinRequest, Joined, Now, Rules, Ticket};
 /// A new member that waits in its first join is given up after this time: it can not send heartbeats yet.
 const NEW_MEMBER_TIMEOUT_MS: i64 = 5 * 60 * 1_000;
 
+/// The most bytes of a client's name that go into a member id: both must stay sayable in 32,767 bytes.
+const MAX_STEM: usize = 255;
+
 impl Core {
     /// A member asks to join. The answer comes under `ticket`, in this step or a later one.
     pub(super) fn join(&mut self, request: JoinRequest, ticket: Ticket, now: Now) -> Step {
@@ -75,8 +78,7 @@ fn join_new(
     now: Now,
     step: &mut Step,
 ) {
-    let stem = request.instance_id.as_ref().unwrap_or(&request.client_id);
-    let new_id = format!("{stem}-{}", request.draw);
+    let new_id = new_id(&request);
     if let Some(instance) = request.instance_id.clone() {
         match group.statics.get(&instance).cloned() {
             Some(old_id) => replace_static(rules, group, request, &old_id, new_id, ticket, now, step),
@@ -89,6 +91,14 @@ fn join_new(
     } else {
         add(rules, group, request, new_id, ticket, now, step);
     }
+}
+
+/// A name that tells people who it is: the static member's or the client's, cut where it is over-long.
+fn new_id(request: &JoinRequest) -> String {
+    let stem = request.instance_id.as_ref().unwrap_or(&request.client_id);
+    let end = stem.char_indices().map(|(at, _)| at).take_while(|&at| at <= MAX_STEM).last().unwrap_or(0);
+    let stem = if stem.len() <= MAX_STEM { stem } else { &stem[..end] };
+    format!("{stem}-{}", request.draw)
 }
 
 fn join_known(

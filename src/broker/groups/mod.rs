@@ -264,6 +264,13 @@ impl Groups {
         Ok(())
     }
 
+    /// Lets every parked answer go (NOT_COORDINATOR), so that a closing broker waits for no member.
+    pub fn close(&self) {
+        let shards: Vec<_> =
+            locked(&self.shards).drain().filter_map(|(_, slot)| slot.get().cloned()).collect();
+        shards.iter().for_each(|shard| shard.lose());
+    }
+
     /// The shard of a group; the topic is made if it is not there.
     async fn shard(&self, broker: &Arc<Broker>, group: &str) -> Result<Arc<Shard>, GroupError> {
         let count = match broker.partition_count(CONSUMER_OFFSETS) {

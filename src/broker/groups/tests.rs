@@ -274,3 +274,29 @@ impl World {
         joined
     }
 }
+
+#[test]
+fn groups_lie_where_kafka_puts_them() {
+    // `Utils.abs(group.hashCode()) % partitions`, asked of Apache Kafka 4.3.1.
+    for (group, of_8, of_50) in [
+        ("", 0, 0),
+        ("g", 7, 3),
+        ("my-group", 2, 12),
+        ("console-consumer-12345", 2, 6),
+        ("grüße", 7, 23),
+        ("polygenelubricants", 0, 0),
+        ("𝄞", 2, 44),
+    ] {
+        assert_eq!((super::shard_of(group, 8), super::shard_of(group, 50)), (of_8, of_50), "{group}");
+    }
+}
+
+#[test]
+fn a_member_id_is_made_of_a_bounded_piece_of_the_clients_name() {
+    let mut world = World::new();
+    let client: &'static str = Box::leak(format!("x{}", "é".repeat(20_000)).into_boxed_str());
+    let id = world.member_id(&who(client));
+    assert!(id.starts_with("xé") && id.ends_with("é-1") && id.len() <= 257, "{} bytes", id.len());
+    let ticket = world.join(&who(client), &id);
+    assert_eq!(world.joined(ticket).unwrap().member_id, id);
+}
