@@ -21,17 +21,17 @@
 macro_rules! structs {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident {
+        $vis:vis struct $name:ident {
             $( $(#[$field_meta:meta])* $field:ident : $ty:ty $([$($opts:tt)*])? $(= $default:expr)? ),* $(,)?
         }
     )*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
-        pub struct $name {
+        $vis struct $name {
             $(
                 $(#[$field_meta])*
                 #[doc = $crate::codec::field!(doc $([$($opts)*])?)]
-                pub $field: $ty,
+                $vis $field: $ty,
             )*
         }
 

@@ -9,7 +9,7 @@ const FLEXIBLE: Version = Version { number: 3, flexible: true };
 
 structs! {
     /// One of everything the macro knows.
-    pub struct Sample {
+    struct Sample {
         always: i32,
         named: Option<String> [0.., null 2..],
         later: i16 [2..] = -1,
@@ -21,7 +21,7 @@ structs! {
     }
 
     /// A struct that may be null.
-    pub struct Inner {
+    struct Inner {
         value: u16,
     }
 }
