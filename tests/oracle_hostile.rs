@@ -20,7 +20,13 @@ use klog::wire::Request;
 use klog::wire::api::ApiKey;
 use klog::wire::frame::RequestHeader;
 use klog::wire::limits;
-use klog::wire::messages::{fetch::FetchRequest, metadata::MetadataRequest, produce::ProduceRequest};
+use klog::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use klog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use klog::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use klog::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use klog::wire::messages::produce::ProduceRequest;
 
 /// Counts what this thread has, and the most it had.
 struct Counting;
@@ -190,7 +196,7 @@ fn the_smallest_elements_in_the_largest_number_take_little_memory() {
             let flexible = kind.key.is_flexible(version);
             let (body, counts, _) = valid(&kind, version, 4);
             for at in counts.into_iter().take(8) {
-                for (filler, elements) in [(0u8, 30_000u32), (1, 60_000), (0, 100_000), (1, 3_000)] {
+                for (filler, elements) in [(0u8, 30_000u32), (1, 60_000), (0, 100_000), (1, 10_000)] {
                     let filler = vec![filler; 200_000];
                     let dense = [&body[..at], &announce(elements, flexible), &filler].concat();
                     let _ = decode(&kind, version, dense, &format!("{elements} elements at {at}"));
@@ -216,6 +222,46 @@ fn the_well_known_huge_counts_cost_nothing() {
     for version in 0..3 {
         refused::<ProduceRequest>(version, &[0; 64]);
     }
+}
+
+/// Encodes an honest request in every version and checks that it is read.
+fn honest<R: Request + Clone>(request: &R, spell: impl Fn(&mut R, i16)) {
+    for version in R::KEY.min_version()..=R::KEY.max_version() {
+        let mut request = request.clone();
+        spell(&mut request, version);
+        let mut writer = Writer::new();
+        request.encode(&mut writer, version).unwrap();
+        let read = R::decode(&mut Reader::new(writer.into_bytes()), version).map(|_| ());
+        assert_eq!(read, Ok(()), "{} {version}", R::KEY);
+    }
+}
+
+#[test]
+fn honest_requests_about_ten_thousand_topics_are_read() {
+    let names = || (0..10_000).map(|number| format!("t{number:04}"));
+    let topics =
+        names().map(|name| MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() });
+    honest(&MetadataRequest { topics: Some(topics.collect()), ..MetadataRequest::default() }, |_, _| ());
+    let topics = names().map(|topic| FetchTopic {
+        topic,
+        partitions: vec![FetchPartition::default()],
+        ..FetchTopic::default()
+    });
+    honest(&FetchRequest { topics: topics.collect(), ..FetchRequest::default() }, |_, _| ());
+    let topics = names().map(|name| OffsetCommitRequestTopic {
+        name,
+        partitions: vec![OffsetCommitRequestPartition::default()],
+        ..OffsetCommitRequestTopic::default()
+    });
+    honest(&OffsetCommitRequest { topics: topics.collect(), ..OffsetCommitRequest::default() }, |_, _| ());
+    let request = DeleteTopicsRequest { topic_names: names().collect(), ..DeleteTopicsRequest::default() };
+    honest(&request, |request, version| {
+        if version > 5 {
+            let names = request.topic_names.drain(..).map(Some);
+            request.topics =
+                names.map(|name| DeleteTopicState { name, ..DeleteTopicState::default() }).collect();
+        }
+    });
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::{DecodeError, Version, Wire};
 pub const MAX_STRING: usize = i16::MAX as usize;
 /// Memory that arrays decoded from a frame may take: this many bytes for each byte of the frame ...
 pub const ALLOWANCE_FACTOR: usize = 4;
-/// ... and these bytes besides, so that small frames are never refused.
-pub const ALLOWANCE_BASE: usize = 64 * 1024;
+/// ... and these bytes besides, so that requests about ten thousand topics with short names are not refused.
+pub const ALLOWANCE_BASE: usize = 256 * 1024;
 
 /// A place in a frame. Byte fields are slices of the frame: they share its memory.
 #[derive(Debug)]

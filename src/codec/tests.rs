@@ -118,10 +118,9 @@ fn what_can_not_be_is_refused() {
 
 #[test]
 fn arrays_take_no_more_memory_than_the_frame_allows() {
-    let mut frame = vec![0, 1, 0, 0];
+    let mut frame = (1u32 << 16).to_be_bytes().to_vec();
     frame.resize(4 + (1 << 17), 0);
-    frame[..4].copy_from_slice(&(1i32 << 16).to_be_bytes());
-    // 64 Ki empty strings of two bytes take 1.5 MiB; the frame of 128 KiB allows half of one.
+    // 64 Ki empty strings of two bytes take 1.5 MiB; the frame of 128 KiB allows half of that.
     assert_eq!(value::<Vec<String>>(&frame, OLD), Err(DecodeError::Memory { count: 1 << 16 }));
     let mut reader = Reader::new(frame.into());
     reader.widen(64);

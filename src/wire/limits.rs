@@ -10,7 +10,7 @@ pub const REQUEST_MAX_BYTES: usize = 100 * 1024 * 1024;
 pub const RESPONSE_MAX_BYTES: usize = i32::MAX as usize;
 /// Memory that arrays of a request may take, for each byte of its frame ...
 pub const REQUEST_MEMORY_FACTOR: usize = crate::codec::ALLOWANCE_FACTOR;
-/// ... and besides, so that small requests are never refused.
+/// ... and besides, so that requests about ten thousand topics with short names are not refused.
 pub const REQUEST_MEMORY_BASE: usize = crate::codec::ALLOWANCE_BASE;
 /// Memory that arrays of a response may take, for each byte of its frame. More than for requests, because
 /// answers have elements of few bytes that take many in memory, and the client chose whom to ask.
