@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 mod unread_ioctl {
     #![allow(missing_docs, unreachable_pub)]
@@ -20,6 +22,14 @@ pub fn unread(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: FIONREAD writes one int through the pointer, which is valid for the length of the call.
     unsafe { unread_ioctl::fionread(fd.as_fd().as_raw_fd(), &mut waiting)? };
     Ok(usize::try_from(waiting).unwrap_or(0))
+}
+
+/// A copy of `fd` registered with the runtime, to wait for what `interest` says; its flags stay as they are. Fails on
+/// files and the like, which are always ready.
+pub fn watch(fd: impl AsFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    let fd = fd.as_fd().try_clone_to_owned()?;
+    // SAFETY: the descriptor is owned by what is returned, so it stays open and the same for as long.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
 }
 
 /// Whether the other end of the pipe, socket or terminal behind `fd` is gone, so that writing to it is pointless.

@@ -378,3 +378,15 @@ impl Drop for Producer {
         self.shared.work.notify_one();
     }
 }
+
+/// Bytes that a record has as an uncompressed batch of its own: what `max.message.bytes` is held against.
+pub fn single_record_size(
+    timestamp: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[Header<'_>],
+) -> usize {
+    let mut alone = crate::record::BatchBuilder::new();
+    alone.push(timestamp, key, value, headers);
+    alone.len()
+}

@@ -1,0 +1,283 @@
+//! Carries records from the input to the producer; allocates nothing per line.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Read};
+use std::rc::Rc;
+use std::time::Duration;
+
+use memchr::memmem;
+
+use super::buffer::Buffer;
+use super::no_topic;
+use super::plan::{Plan, Shape};
+use super::stdin::Stdin;
+use super::take::Taken;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, plain};
+use crate::cli::output::{self, Progress};
+use crate::cli::signals::Signals;
+use crate::client::producer::{Producer, Pushed, Topic};
+use crate::client::{Client, ClientError};
+use crate::model::time::{Clock, SystemClock};
+use crate::model::units::show_size;
+
+/// How often failures of delivery are looked for, and progress shown, while no input comes.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes that a JSON envelope may need for one byte of the record, and for the rest of it.
+const ENVELOPE_FACTOR: usize = 6;
+const ENVELOPE_REST: usize = 64 * 1024;
+/// Bytes of a record too large that are counted at most; more are "more than" these.
+const MOST_COUNTED: u64 = 1 << 30;
+
+/// The state of a run.
+pub(super) struct Pump<'c> {
+    pub(super) context: &'c Context,
+    pub(super) producer: Producer,
+    pub(super) plan: Plan,
+    pub(super) topic: Option<Topic>,
+    /// Topics that envelopes named.
+    pub(super) topics: HashMap<String, Topic>,
+    /// Bytes that a record may have as a batch of its own.
+    pub(super) limit: usize,
+    /// Records seen, bad ones too: the number of the line.
+    pub(super) number: u64,
+    pub(super) skipped: u64,
+    pub(super) turn: u64,
+    progress: Progress,
+    tee: bool,
+}
+
+impl<'c> Pump<'c> {
+    pub(super) async fn new(
+        context: &'c Context,
+        client: Client,
+        plan: Plan,
+        limit: usize,
+    ) -> Result<Pump<'c>, Failure> {
+        let mut producer = Producer::new(&client).await.map_err(|error| context.explain(&error))?;
+        let mut topic = None;
+        if let Some(name) = &plan.topic {
+            let found = producer.topic(name).await.map_err(|error| no_topic(context, &error, name))?;
+            let count = producer.partitions(found);
+            if let Some(partition) = plan.partition.filter(|&partition| partition >= count) {
+                let what = format!("no partition {partition} of topic {name}, which has {count}");
+                return Err(Failure::missing(what, format!("allowed are 0 to {}", count - 1)));
+            }
+            topic = Some(found);
+        }
+        let tee = plan.tee;
+        let mut progress = Progress::new(context, "produced");
+        if std::io::stdin().is_terminal() {
+            // Somebody types there.
+            progress.clear();
+        }
+        let topics = HashMap::new();
+        Ok(Pump {
+            context,
+            producer,
+            plan,
+            topic,
+            topics,
+            limit,
+            number: 0,
+            skipped: 0,
+            turn: 0,
+            progress,
+            tee,
+        })
+    }
+
+    /// Runs until the input ends, a signal comes or something fails; then sends what is in hand.
+    pub(super) async fn run(mut self, signals: &Signals) -> Result<Exit, Failure> {
+        let shape = Rc::clone(&self.plan.shape);
+        let read = match &*shape {
+            Shape::Files(files) => self.files(files, signals).await,
+            _ => self.stdin(signals).await,
+        };
+        // Whatever ended the input: the records before it are delivered.
+        let flushed = self.flush().await;
+        self.progress.clear();
+        read.and(flushed)?;
+        self.summary();
+        Ok(if self.skipped > 0 { Exit::Partly } else { Exit::Done })
+    }
+
+    fn summary(&self) {
+        let done = self.producer.progress();
+        if self.skipped > 0 {
+            let text = format!("{} records produced, {} skipped", done.acknowledged, self.skipped);
+            output::complain(&format!("klog: {text}"));
+        } else if output::stderr_is_lively(self.context) {
+            let bytes = show_size(done.acknowledged_bytes);
+            output::notice(self.context, &format!("{} records ({bytes}) produced", done.acknowledged));
+        }
+    }
+
+    /// Reads stdin to its end or to a signal.
+    async fn stdin(&mut self, signals: &Signals) -> Result<(), Failure> {
+        let stdin = Stdin::open();
+        let mut buffer = Buffer::new();
+        let fail =
+            |error: std::io::Error| Failure::failed(format!("can't read stdin: {}", plain(&error)), "");
+        while self.input(&stdin, signals).await.map_err(fail)? {
+            let Some(len) = stdin.read(buffer.space()).map_err(fail)? else { continue };
+            buffer.filled(len);
+            self.drain(&mut buffer, len == 0).await?;
+            if len == 0 {
+                return Ok(());
+            }
+            if buffer.len() > self.most_held() {
+                return Err(self.too_long(&stdin, &buffer, signals).await);
+            }
+            let done = self.producer.progress();
+            self.progress.at(done.acknowledged, done.acknowledged_bytes);
+            if self.plan.eager && done.unacknowledged_bytes == 0 && !stdin.is_waiting() {
+                self.producer.send_now();
+            }
+            // Files are always ready: without this nothing would leave before a batch is full.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Waits for input; false at a signal. Looks after failures of delivery meanwhile.
+    async fn input(&mut self, stdin: &Stdin, signals: &Signals) -> std::io::Result<bool> {
+        loop {
+            let done = self.producer.progress();
+            let busy = done.pushed > done.acknowledged;
+            tokio::select! {
+                biased;
+                _ = signals.wait() => return Ok(false),
+                ready = stdin.ready() => return ready.map(|()| true),
+                () = tokio::time::sleep(LOOK), if busy => {
+                    self.progress.at(done.acknowledged, done.acknowledged_bytes);
+                    // The error is kept: the next push or flush tells it.
+                    if self.producer.ready().await.is_err() {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes every whole record out of the buffer.
+    async fn drain(&mut self, buffer: &mut Buffer, at_end: bool) -> Result<(), Failure> {
+        let now = self.plan.timestamp.unwrap_or_else(|| SystemClock::default().wall_ms());
+        loop {
+            let taken = self.take(buffer.data(), buffer.searched(), at_end, now)?;
+            let (Taken::All(len) | Taken::Full(len) | Taken::NewTopic(len, _)) = taken;
+            if self.tee && len > 0 {
+                self.tee = output::data(buffer.data().get(..len).unwrap_or_default())?;
+            }
+            buffer.take(len);
+            match taken {
+                Taken::All(_) => break,
+                Taken::Full(_) => self.producer.ready().await.map_err(|error| self.explain(&error))?,
+                Taken::NewTopic(_, name) => {
+                    let topic = self.producer.topic(&name).await;
+                    let topic = topic.map_err(|error| no_topic(self.context, &error, &name))?;
+                    self.topics.insert(name, topic);
+                }
+            }
+        }
+        if let Shape::Lines { delimiter, .. } = &*self.plan.shape {
+            buffer.all_searched_but(delimiter.len() - 1);
+        }
+        Ok(())
+    }
+
+    /// Bytes of an unfinished record that are held at most.
+    fn most_held(&self) -> usize {
+        match *self.plan.shape {
+            Shape::Envelope(_) | Shape::Format { .. } => {
+                self.limit.saturating_mul(ENVELOPE_FACTOR).saturating_add(ENVELOPE_REST)
+            }
+            _ => self.limit,
+        }
+    }
+
+    /// Counts how long the unfinished record in the buffer is, holding nothing more of it.
+    async fn too_long(&mut self, stdin: &Stdin, buffer: &Buffer, signals: &Signals) -> Failure {
+        self.number += 1;
+        let delimiter = match &*self.plan.shape {
+            Shape::Lines { delimiter, .. } | Shape::Format { delimiter, .. } => delimiter.clone(),
+            _ => vec![b'\n'],
+        };
+        let whole = matches!(*self.plan.shape, Shape::Whole { .. });
+        let mut scratch = vec![0; 1 << 20];
+        let (mut size, mut tail) = (buffer.len() as u64, Vec::new());
+        while size < MOST_COUNTED {
+            match self.input(stdin, signals).await {
+                Ok(true) => {}
+                _ => break,
+            }
+            let len = match stdin.read(&mut scratch) {
+                Ok(Some(len)) => len,
+                Ok(None) => continue,
+                Err(_) => 0,
+            };
+            if len == 0 {
+                return self.too_large(size, "");
+            }
+            // A delimiter may lie across two reads.
+            let joined = [tail.as_slice(), scratch.get(..len).unwrap_or_default()].concat();
+            if !whole && let Some(end) = memmem::find(&joined, &delimiter) {
+                return self.too_large(size - tail.len() as u64 + end as u64, "");
+            }
+            size += len as u64;
+            let keep = joined.len().saturating_sub(delimiter.len() - 1);
+            tail = joined.get(keep..).unwrap_or_default().to_vec();
+        }
+        self.too_large(size, "or more")
+    }
+
+    /// Sends each file as one record.
+    async fn files(&mut self, files: &[std::path::PathBuf], signals: &Signals) -> Result<(), Failure> {
+        for path in files {
+            if signals.received().is_some() {
+                return Ok(());
+            }
+            self.number += 1;
+            let mut bytes = Vec::new();
+            // One byte over the limit tells that it is too large; it is not read further.
+            let read = std::fs::File::open(path).and_then(|file| {
+                let size = file.metadata().map(|facts| facts.len()).unwrap_or(0);
+                file.take(self.limit as u64 + 1).read_to_end(&mut bytes).map(|len| size.max(len as u64))
+            });
+            let size = read.map_err(|error| Failure::io("read", path, &error))?;
+            if bytes.len() > self.limit {
+                let failure = self.too_large(size, "");
+                return Err(Failure { what: format!("{}: {}", path.display(), failure.what), ..failure });
+            }
+            let now = self.plan.timestamp.unwrap_or_else(|| SystemClock::default().wall_ms());
+            if self.whole(&bytes, now)? == Pushed::Full {
+                self.producer.ready().await.map_err(|error| self.explain(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged, showing progress.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        loop {
+            let flushed = tokio::select! {
+                flushed = self.producer.flush() => Some(flushed),
+                () = tokio::time::sleep(LOOK) => None,
+            };
+            let done = self.producer.progress();
+            self.progress.at(done.acknowledged, done.acknowledged_bytes);
+            if let Some(flushed) = flushed {
+                return flushed.map_err(|error| self.explain(&error));
+            }
+        }
+    }
+
+    /// An error of the producer, with what is safe.
+    pub(super) fn explain(&self, error: &ClientError) -> Failure {
+        let done = self.producer.progress();
+        let failure = self.context.explain(error);
+        let safe = format!("{} of {} records are acknowledged and safe", done.acknowledged, done.pushed);
+        let next = if failure.next.is_empty() { safe } else { format!("{safe}; {}", failure.next) };
+        Failure { next, ..failure }
+    }
+}
