@@ -13,12 +13,9 @@ use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};
 use super::output;
 use super::signals::Signals;
-use crate::client::{Client, ClientError, ClientOptions};
+use crate::client::ClientError;
 use plan::Plan;
 use pump::Pump;
-
-/// What Kafka's topics allow a batch to have where nothing else is set.
-const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 
 /// The flags of `klog produce`.
 #[derive(Debug, clap::Args)]
@@ -160,20 +157,10 @@ async fn produce(context: &Context, plan: Plan, signals: &Signals) -> Result<Exi
     pump.run(signals).await
 }
 
-/// Connects, makes sure of the topic and learns how large its batches may be.
+/// Connects and makes sure of the topic.
 async fn prepare(context: &Context, plan: Plan) -> Result<Pump<'_>, Failure> {
-    let mut client = context.client_with(plan.options.clone()).await?;
-    let mut limit = DEFAULT_MAX_MESSAGE_BYTES;
-    if let Some(name) = &plan.topic {
-        let found = client.topic(name, plan.options.auto_create).await;
-        found.map_err(|error| no_topic(context, &error, name))?;
-        limit = topic_limit(&client, name).await;
-        if let Some(options) = fitted(&plan.options, context, limit) {
-            client = context.client_with(options).await?;
-        }
-    }
-    limit = limit.min(client.options().max_request_bytes);
-    Pump::new(context, client, plan, limit).await
+    let client = context.client_with(plan.options.clone()).await?;
+    Pump::new(context, &client, plan).await
 }
 
 fn no_topic(context: &Context, error: &ClientError, name: &str) -> Failure {
@@ -186,24 +173,4 @@ fn no_topic(context: &Context, error: &ClientError, name: &str) -> Failure {
         },
         _ => failure,
     }
-}
-
-/// `max.message.bytes` of the topic; a broker that does not tell is taken at Kafka's default.
-async fn topic_limit(client: &Client, name: &str) -> usize {
-    let described = client.describe_topic_configs(&[name.to_owned()]).await;
-    let entries = described.ok().and_then(|mut each| each.pop()).and_then(Result::ok).unwrap_or_default();
-    let entry = entries.into_iter().find(|entry| entry.name == "max.message.bytes");
-    entry.and_then(|entry| entry.value?.parse().ok()).unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
-}
-
-/// Options that fit the topic's limit, where the ones at hand do not: batches no larger than the topic takes, and
-/// records as large as it takes unless the user set a size.
-fn fitted(options: &ClientOptions, context: &Context, limit: usize) -> Option<ClientOptions> {
-    let default = ClientOptions::new(Vec::new()).max_request_bytes;
-    let mut fitted = options.clone();
-    fitted.batch_bytes = options.batch_bytes.min(limit);
-    if context.settings.client.max_request_bytes == default {
-        fitted.max_request_bytes = limit;
-    }
-    (fitted != *options).then_some(fitted)
 }

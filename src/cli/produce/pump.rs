@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Bytes that a JSON envelope may need for one byte of the record, and for the rest of it.
 const ENVELOPE_FACTOR: usize = 6;
 const ENVELOPE_REST: usize = 64 * 1024;
+/// What envelopes that name their topics may have: the broker says what each takes.
+const LIMIT_OF_ANY: usize = 64 << 20;
 /// Bytes of a record too large that are counted at most; more are "more than" these.
 const MOST_COUNTED: u64 = 1 << 30;
 
@@ -37,8 +39,10 @@ pub(super) struct Pump<'c> {
     pub(super) topic: Option<Topic>,
     /// Topics that envelopes named.
     pub(super) topics: HashMap<String, Topic>,
-    /// Bytes that a record may have as a batch of its own.
+    /// Bytes that a record may have as a batch of its own, where the command line names the topic.
     pub(super) limit: usize,
+    /// How often a batch not yet full may be too old.
+    tick: Duration,
     /// Records seen, bad ones too: the number of the line.
     pub(super) number: u64,
     pub(super) skipped: u64,
@@ -48,14 +52,9 @@ pub(super) struct Pump<'c> {
 }
 
 impl<'c> Pump<'c> {
-    pub(super) async fn new(
-        context: &'c Context,
-        client: Client,
-        plan: Plan,
-        limit: usize,
-    ) -> Result<Pump<'c>, Failure> {
-        let mut producer = Producer::new(&client).await.map_err(|error| context.explain(&error))?;
-        let mut topic = None;
+    pub(super) async fn new(context: &'c Context, client: &Client, plan: Plan) -> Result<Pump<'c>, Failure> {
+        let mut producer = Producer::new(client).await.map_err(|error| context.explain(&error))?;
+        let (mut topic, mut limit) = (None, LIMIT_OF_ANY);
         if let Some(name) = &plan.topic {
             let found = producer.topic(name).await.map_err(|error| no_topic(context, &error, name))?;
             let count = producer.partitions(found);
@@ -63,22 +62,24 @@ impl<'c> Pump<'c> {
                 let what = format!("no partition {partition} of topic {name}, which has {count}");
                 return Err(Failure::missing(what, format!("allowed are 0 to {}", count - 1)));
             }
+            limit = producer.limit(found);
             topic = Some(found);
         }
         let tee = plan.tee;
+        let tick = client.options().linger.clamp(Duration::from_millis(1), LOOK);
         let mut progress = Progress::new(context, "produced");
         if std::io::stdin().is_terminal() {
             // Somebody types there.
             progress.clear();
         }
-        let topics = HashMap::new();
         Ok(Pump {
             context,
             producer,
             plan,
             topic,
-            topics,
+            topics: HashMap::new(),
             limit,
+            tick,
             number: 0,
             skipped: 0,
             turn: 0,
@@ -149,7 +150,7 @@ impl<'c> Pump<'c> {
                 biased;
                 _ = signals.wait() => return Ok(false),
                 ready = stdin.ready() => return ready.map(|()| true),
-                () = tokio::time::sleep(LOOK), if busy => {
+                () = tokio::time::sleep(self.tick), if busy => {
                     self.progress.at(done.acknowledged, done.acknowledged_bytes);
                     // The error is kept: the next push or flush tells it.
                     if self.producer.ready().await.is_err() {
@@ -217,18 +218,18 @@ impl<'c> Pump<'c> {
                 Err(_) => 0,
             };
             if len == 0 {
-                return self.too_large(size, "");
+                return self.too_large(size, "", self.limit);
             }
             // A delimiter may lie across two reads.
             let joined = [tail.as_slice(), scratch.get(..len).unwrap_or_default()].concat();
             if !whole && let Some(end) = memmem::find(&joined, &delimiter) {
-                return self.too_large(size - tail.len() as u64 + end as u64, "");
+                return self.too_large(size - tail.len() as u64 + end as u64, "", self.limit);
             }
             size += len as u64;
             let keep = joined.len().saturating_sub(delimiter.len() - 1);
             tail = joined.get(keep..).unwrap_or_default().to_vec();
         }
-        self.too_large(size, "or more")
+        self.too_large(size, "or more", self.limit)
     }
 
     /// Sends each file as one record.
@@ -246,7 +247,7 @@ impl<'c> Pump<'c> {
             });
             let size = read.map_err(|error| Failure::io("read", path, &error))?;
             if bytes.len() > self.limit {
-                let failure = self.too_large(size, "");
+                let failure = self.too_large(size, "", self.limit);
                 return Err(Failure { what: format!("{}: {}", path.display(), failure.what), ..failure });
             }
             let now = self.plan.timestamp.unwrap_or_else(|| SystemClock::default().wall_ms());

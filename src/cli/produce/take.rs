@@ -1,5 +1,7 @@
 //! Takes whole records out of the input buffer and pushes them; the loop over lines is the hot path.
 
+use std::rc::Rc;
+
 use memchr::memmem::{self, Finder};
 
 use super::Partitioner;
@@ -9,12 +11,8 @@ use crate::cli::envelope;
 use crate::cli::exit::Failure;
 use crate::cli::format::{Input, Step};
 use crate::cli::output;
-use crate::client::Header;
-use crate::client::producer::{Pushed, Topic, single_record_size};
-use std::rc::Rc;
-
-/// A batch's header and the fields of one record, at most.
-const OVERHEAD: usize = 61 + 36;
+use crate::client::producer::{Pushed, Topic};
+use crate::client::{ClientError, Header};
 
 /// Why taking records from the buffer stopped.
 pub(super) enum Taken {
@@ -209,22 +207,17 @@ impl Pump<'_> {
                 "write it as: klog produce TOPIC -J",
             ));
         };
-        let mut size = OVERHEAD + value.map_or(0, <[u8]>::len) + key.map_or(0, <[u8]>::len);
-        for header in headers {
-            size += header.key.len() + header.value.map_or(0, <[u8]>::len) + 10;
-        }
-        if size > self.limit {
-            let exact = single_record_size(timestamp, key, value, headers);
-            if exact > self.limit {
-                return Err(self.too_large(exact as u64, "as a batch of its own"));
-            }
-        }
         let partition = match partition.or(self.plan.partition) {
             Some(partition) => Some(partition),
             None => self.choose(topic, key),
         };
         let pushed = self.producer.push(topic, partition, timestamp, key, value, headers);
-        pushed.map_err(|error| self.explain(&error))
+        pushed.map_err(|error| match error {
+            ClientError::RecordTooLarge { size, .. } => {
+                self.too_large(value.map_or(size, <[u8]>::len) as u64, "", self.producer.limit(topic))
+            }
+            error => self.explain(&error),
+        })
     }
 
     /// The partition by another rule than the client's own.
@@ -261,7 +254,7 @@ impl Pump<'_> {
     }
 
     /// A record over the topic's limit, with its number and size.
-    pub(super) fn too_large(&self, size: u64, suffix: &str) -> Failure {
+    pub(super) fn too_large(&self, size: u64, suffix: &str, limit: usize) -> Failure {
         let thing = match *self.plan.shape {
             Shape::Whole { .. } => "stdin".to_owned(),
             Shape::Lines { .. } => format!("line {}", self.number),
@@ -269,7 +262,7 @@ impl Pump<'_> {
         };
         let suffix = if suffix.is_empty() { String::new() } else { format!(" {suffix}") };
         Failure::failed(
-            format!("{thing} has {size} bytes{suffix}, the topic takes batches of at most {}", self.limit),
+            format!("{thing} has {size} bytes{suffix}, the topic takes batches of at most {limit}"),
             "a topic with a larger max.message.bytes takes it: klog topic create NAME -c max.message.bytes=16777216",
         )
     }

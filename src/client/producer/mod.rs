@@ -192,7 +192,8 @@ impl Producer {
         let mut pushed = Pushed::Room;
         match front.open.get(at as usize) {
             Some(open) if open.builder.is_empty() || !open.builder.fits(size, limit) => {
-                if HEADER_LEN + size > front.limit {
+                if HEADER_LEN + size > front.limit && alone_size(timestamp, key, value, headers) > front.limit
+                {
                     return Err(self.too_large(topic, HEADER_LEN + size));
                 }
                 if !open.builder.is_empty() {
@@ -380,12 +381,8 @@ impl Drop for Producer {
 }
 
 /// Bytes that a record has as an uncompressed batch of its own: what `max.message.bytes` is held against.
-pub fn single_record_size(
-    timestamp: i64,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[Header<'_>],
-) -> usize {
+#[cold]
+fn alone_size(timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> usize {
     let mut alone = crate::record::BatchBuilder::new();
     alone.push(timestamp, key, value, headers);
     alone.len()
