@@ -7,6 +7,11 @@ mod apis;
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use klog::codec::Writer;
+use klog::wire::api::{APIS, ApiKey};
+use klog::wire::frame::{RequestHeader, ResponseHeader};
+
+const FRAMES: &str = include_str!("golden/frames.txt");
 
 fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -16,7 +21,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn every_version_of_kafkas_own_frames_comes_back_byte_for_byte() {
     let kinds = apis::kinds();
     let mut seen: HashMap<(String, i16, i16), usize> = HashMap::new();
-    for line in include_str!("golden/frames.txt").lines() {
+    for line in FRAMES.lines().filter(|line| !line.starts_with("headers ")) {
         let mut words = line.split(' ');
         let word = words.next().unwrap();
         let [key, version] = [(); 2].map(|()| words.next().unwrap().parse::<i16>().unwrap());
@@ -38,6 +43,29 @@ fn every_version_of_kafkas_own_frames_comes_back_byte_for_byte() {
             );
         }
     }
+}
+
+#[test]
+fn versions_and_headers_of_every_api_are_kafkas() {
+    let mut met = 0;
+    for line in FRAMES.lines().filter_map(|line| line.strip_prefix("headers ")) {
+        let [key, version, request, response] =
+            line.split(' ').map(|word| word.parse::<i16>().unwrap()).collect::<Vec<_>>()[..]
+        else {
+            panic!("{line}")
+        };
+        let key = ApiKey::from_code(key).unwrap();
+        assert!(key.supports(version), "{line}");
+        let mut writer = Writer::new();
+        RequestHeader::new(key, version, 1, None).encode(&mut writer).unwrap();
+        assert_eq!(writer.len(), if request == 2 { 11 } else { 10 }, "{line}");
+        let mut writer = Writer::new();
+        ResponseHeader { correlation_id: 1 }.encode(&mut writer, key, version);
+        assert_eq!(writer.len(), if response == 1 { 5 } else { 4 }, "{line}");
+        met += 1;
+    }
+    let known: i16 = APIS.iter().map(|api| api.max - api.min + 1).filter(|&versions| versions > 0).sum();
+    assert_eq!(met, known);
 }
 
 #[test]

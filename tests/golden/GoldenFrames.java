@@ -1,5 +1,6 @@
 // Prints frames of Apache Kafka's own message classes: for each API and version given, bodies of drawn values.
-// One line each: "request" or "response", API key, version, hex. README.md beside it says how to run it.
+// One line each: "request" or "response", API key, version, hex. Before them, for every API there is: "headers",
+// key, version, version of the request's header, version of the response's. README.md says how to run it.
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -14,7 +15,6 @@ import org.apache.kafka.common.protocol.ApiMessage;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 import org.apache.kafka.common.protocol.types.BoundField;
-import org.apache.kafka.common.protocol.types.Field;
 import org.apache.kafka.common.protocol.types.Schema;
 import org.apache.kafka.common.protocol.types.Struct;
 import org.apache.kafka.common.protocol.types.TaggedFields;
@@ -30,6 +30,12 @@ public final class GoldenFrames {
 
     // Arguments: frames a version, then API keys.
     public static void main(String[] args) {
+        for (ApiMessageType api : ApiMessageType.values()) {
+            for (short version = api.lowestSupportedVersion(); version <= api.highestSupportedVersion(false); version++) {
+                System.out.println("headers " + api.apiKey() + " " + version + " " + api.requestHeaderVersion(version)
+                    + " " + api.responseHeaderVersion(version));
+            }
+        }
         int frames = Integer.parseInt(args[0]);
         for (int place = 1; place < args.length; place++) {
             ApiMessageType api = ApiMessageType.fromApiKey(Short.parseShort(args[place]));

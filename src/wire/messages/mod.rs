@@ -1,4 +1,7 @@
 //! The messages of each API, request and response side by side; a file never says what an API does with them.
+//!
+//! To add an API: its file here, its line in `tests/oracle/apis.rs`, its key in the command of
+//! `tests/golden/README.md`, and the fixture made anew by it. The golden frames say which field is wrong.
 
 pub mod api_versions;
 pub mod create_topics;
