@@ -1,0 +1,228 @@
+//! The built `klog` run as its users run it: arguments, stdin, and what comes out; each case in folders of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod house;
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a command of a test may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home and a data folder of their own; what was started in them ends with them.
+pub struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("klog-test-").tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("home")).unwrap();
+        Self { folder }
+    }
+
+    /// A path in this world's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The data folder that commands of this world use; the first daemon makes it.
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// `klog` with arguments.
+    pub fn klog<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_klog"));
+        command.args(arguments);
+        self.run(command)
+    }
+
+    /// A shell script that finds `klog` by its name.
+    pub fn sh(&self, script: &str) -> Run {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]);
+        self.run(command)
+    }
+
+    fn run(&self, mut command: Command) -> Run {
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("KLOG_") || name.starts_with("XDG_") || name == "COMPLETE" {
+                command.env_remove(name);
+            }
+        }
+        let bin = Path::new(env!("CARGO_BIN_EXE_klog")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("HOME", self.path("home"))
+            .env("KLOG_DATA", self.data())
+            .env("TZ", "UTC")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Run { command, stdin: None }
+    }
+
+    /// A broker setting of the daemon that commands of this world start by themselves.
+    pub fn config(&self, text: &str) {
+        let folder = self.path("home/.config/klog");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+    }
+
+    /// The process of the daemon that holds the data folder.
+    pub fn daemon_pid(&self) -> Option<i32> {
+        let done = self.klog(&["broker", "status", "-o", "tsv"]).done();
+        let line = done.stdout_text().lines().nth(1)?.to_owned();
+        (done.status == 0).then(|| line.split('\t').next().unwrap().parse().unwrap())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let stopped = self.klog(&["broker", "stop", "-q"]).done();
+        if stopped.status != 0 && !std::thread::panicking() {
+            panic!("the daemon does not stop: {}", stopped.stderr_text());
+        }
+    }
+}
+
+/// A command that is about to run.
+pub struct Run {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Run {
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn no_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Starts it and leaves it running.
+    pub fn spawn(mut self) -> Going {
+        let mut child = self.command.spawn().unwrap();
+        if let Some(bytes) = self.stdin {
+            let mut stdin = child.stdin.take().unwrap();
+            // A command that does not read its stdin is no failure of the test's.
+            std::thread::spawn(move || drop(stdin.write_all(&bytes)));
+        }
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        Going { child, stdout: Some(stdout), stderr: Some(stderr) }
+    }
+
+    /// Runs it to its end.
+    pub fn done(self) -> Done {
+        self.spawn().done()
+    }
+
+    /// Runs it to its end, which must be exit 0, and gives its stdout.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        let done = self.done();
+        assert_eq!(done.status, 0, "{}", done.stderr_text());
+        done.stdout_text()
+    }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// A command that runs.
+pub struct Going {
+    pub child: Child,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Going {
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn done(mut self) -> Done {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let stderr = self.stderr.take().unwrap().join().unwrap();
+                panic!("it still runs after {PATIENCE:?}; stderr: {}", String::from_utf8_lossy(&stderr));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        Done { status, stdout, stderr }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        // Only what a failing test left behind still runs here.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A command that has ended; a signal counts as 128 and its number.
+pub struct Done {
+    pub status: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Done {
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Waits until `holds` does, which it must within the patience of a test.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
