@@ -148,14 +148,15 @@ pub fn main() -> ExitCode {
     if std::env::var_os("COMPLETE").is_some() {
         completions::complete();
     }
-    let exit = match parse(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let exit = match parse(&arguments) {
         Ok(cli) => run(cli),
-        Err(error) => usage::report(&error),
+        Err(error) => usage::report(&error, &arguments),
     };
     ExitCode::from(exit.code())
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     add_up(&matches, &mut cli.global);
@@ -213,7 +214,8 @@ mod tests {
     }
 
     fn parsed(arguments: &[&str]) -> Cli {
-        parse(arguments.iter().map(OsString::from)).unwrap()
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        parse(&arguments).unwrap()
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Wrong command lines as two lines and exit 2; help and version as data; never clap's own wall of text.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::exit::{Exit, Failure};
 use super::output;
 
-/// Prints what clap found and returns the exit code: help and version are data (0), the rest is wrong usage (2).
-pub(super) fn report(error: &clap::Error) -> Exit {
+/// Prints what clap found in `arguments` and returns the exit code: help and version are data (0), the rest is wrong
+/// usage (2).
+pub(super) fn report(error: &clap::Error, arguments: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
@@ -16,11 +19,11 @@ pub(super) fn report(error: &clap::Error) -> Exit {
             let _ = error.print();
             Exit::Usage
         }
-        _ => output::failure(&explain(error)),
+        _ => output::failure(&explain(error, &path_of(&super::command(), arguments))),
     }
 }
 
-fn explain(error: &clap::Error) -> Failure {
+fn explain(error: &clap::Error, path: &str) -> Failure {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -32,35 +35,38 @@ fn explain(error: &clap::Error) -> Failure {
             .collect();
         what = format!("{what} {}", names.join(" "));
     }
-    Failure::usage(what, next(error))
+    Failure::usage(what, next(error, path))
 }
 
-fn next(error: &clap::Error) -> String {
-    let suggestion =
-        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-            .into_iter()
-            .find_map(|kind| error.get(kind))
-            .and_then(|value| match value {
-                ContextValue::String(one) => Some(one.clone()),
-                ContextValue::Strings(several) => several.first().cloned(),
-                _ => None,
-            });
-    let help = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
-        _ => "klog".to_owned(),
-    };
-    match (suggestion, error.get(ContextKind::ValidValue)) {
-        (Some(name), _) => format!("did you mean {name}? See: {help} --help"),
-        (None, Some(ContextValue::Strings(allowed))) if !allowed.is_empty() => {
-            format!("allowed: {}", allowed.join(", "))
-        }
-        _ => format!("see: {help} --help"),
+fn next(error: &clap::Error, path: &str) -> String {
+    if let Some(ContextValue::Strings(allowed)) = error.get(ContextKind::ValidValue)
+        && !allowed.is_empty()
+    {
+        return format!("allowed: {}", allowed.join(", "));
+    }
+    let suggestion = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg]
+        .into_iter()
+        .find_map(|kind| error.get(kind))
+        .and_then(|value| match value {
+            ContextValue::String(one) => Some(one.clone()),
+            ContextValue::Strings(several) => several.first().cloned(),
+            _ => None,
+        });
+    match suggestion {
+        Some(name) => format!("did you mean {name}? See: {path} --help"),
+        None => format!("see: {path} --help"),
     }
 }
 
-/// `klog topic create` from clap's usage line.
-fn command_of(usage: &str) -> String {
-    let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let names = words.take_while(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase()));
-    names.collect::<Vec<_>>().join(" ")
+/// The command that the arguments name, such as `klog topic create`, as far as there is one.
+fn path_of(tree: &clap::Command, arguments: &[OsString]) -> String {
+    let mut path = tree.get_name().to_owned();
+    let mut at = tree;
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(inner) = at.find_subcommand(word) {
+            path = format!("{path} {word}");
+            at = inner;
+        }
+    }
+    path
 }

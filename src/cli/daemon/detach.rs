@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::signal::{SigSet, Signal};
@@ -32,7 +32,8 @@ impl Report {
 
     /// The daemon does not start, and why.
     pub fn failed(&mut self, failure: &Failure) {
-        self.send(&format!("failed\n{}\n{}", failure.what.replace('\n', " "), failure.next));
+        let what = failure.what.replace('\n', " ");
+        self.send(&format!("failed\n{}\n{what}\n{}", failure.exit.code(), failure.next));
     }
 
     /// Nobody may be listening any more: then nobody needs to know.
@@ -48,12 +49,13 @@ pub fn detach() -> io::Result<Report> {
     // Fails only for the leader of a process group, which a freshly started child is not.
     let _ = setsid();
     let stdout = io::stdout();
-    let pipe = fcntl(&stdout, FcntlArg::F_DUPFD_CLOEXEC(3))?;
-    close_all_but(pipe)?;
+    let pipe = os::owned(fcntl(&stdout, FcntlArg::F_DUPFD_CLOEXEC(3))?);
+    close_all_but(pipe.as_raw_fd())?;
     let null: OwnedFd = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
-    dup2_stderr(&null)?;
+    // Until the log is open, a panic goes to whoever waits.
+    dup2_stderr(&pipe)?;
     chdir("/")?;
     umask(Mode::from_bits_truncate(0o077));
     for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
@@ -65,7 +67,7 @@ pub fn detach() -> io::Result<Report> {
     SigSet::empty().thread_set_mask()?;
     // The name that ps and top show would be that of the link it was started through.
     let _ = std::fs::write("/proc/self/comm", "klog");
-    Ok(Report { pipe: Some(File::from(os::owned(pipe))) })
+    Ok(Report { pipe: Some(File::from(pipe)) })
 }
 
 /// Closes what the parent left open, so that nobody waits for the daemon to end.

@@ -57,6 +57,12 @@ pub async fn connect(context: &Context, options: ClientOptions) -> Result<Client
     }
 }
 
+/// For a command that needs the daemon, why it does not start is why the broker can't be reached.
+fn out_of_reach(failure: Failure) -> Failure {
+    let exit = if failure.exit == Exit::Denied { Exit::Denied } else { Exit::Unreachable };
+    Failure { exit, ..failure }
+}
+
 fn absent(context: &Context) -> Failure {
     let data = context.settings.data.value.display();
     let why = &context.settings.autostart.origin;
@@ -135,16 +141,18 @@ pub fn start(data: &Path, arguments: &[OsString], deadline: Option<Instant>) -> 
         Some("ready") => Ok(Started::Ready(lines.map(str::to_owned).collect())),
         Some("beaten") => Ok(Started::Beaten),
         Some("failed") => {
-            let what = lines.next().unwrap_or_default();
-            Err(Failure::unreachable(
-                format!("the daemon does not start: {what}"),
-                lines.next().unwrap_or_default(),
-            ))
+            let code = lines.next().and_then(|code| code.parse().ok());
+            let exit = Exit::ALL.into_iter().find(|exit| Some(exit.code()) == code);
+            let what = format!("the daemon does not start: {}", lines.next().unwrap_or_default());
+            Err(Failure::new(exit.unwrap_or(Exit::Failed), what, lines.next().unwrap_or_default()))
         }
-        _ => Err(Failure::unreachable(
-            format!("the daemon for {} ended while it started", data.display()),
-            "see what it said with: klog broker logs",
-        )),
+        said => {
+            let next = match said.filter(|said| !said.is_empty()).or_else(|| lines.next()) {
+                Some(said) => format!("it said: {said}"),
+                None => "see what it said with: klog broker logs".to_owned(),
+            };
+            Err(Failure::failed(format!("the daemon for {} ended while it started", data.display()), next))
+        }
     }
 }
 
