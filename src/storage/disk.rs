@@ -87,5 +87,33 @@ pub fn read_exact_at(file: &dyn DiskFile, mut into: &mut [u8], mut position: u64
     Ok(())
 }
 
+/// The file of a plan that has nothing to read: empty, takes no writes.
+#[derive(Debug)]
+pub struct NoFile;
+
+impl DiskFile for NoFile {
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Ok(0)
+    }
+    fn write_vectored_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
 mod real;
 pub use real::RealDisk;

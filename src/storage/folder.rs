@@ -1,11 +1,24 @@
 //! The data folder: its lock, its marks, its partitions' folders and the checkpoint; it never touches a folder that is not klog's.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::{Disk, StorageError};
+use self::book::Book;
+use super::checkpoint::{self, read_raw, replace_raw};
+use super::disk::{Entry as DirEntry, Lock};
+use super::files::Files;
+use super::{Disk, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::Clock;
+
+mod book;
+pub(super) use self::book::Entry;
+
+const MARK: &str = "klog-mark";
+const CLEAN: &str = "klog-clean";
+const META: &str = "meta.properties";
+const VERSION: u16 = 1;
 
 /// What the data folder is told about itself when it is opened.
 #[derive(Debug, Clone)]
@@ -20,75 +33,276 @@ pub struct FolderOptions {
     pub max_open_files: usize,
 }
 
-/// One data folder, locked while this lives.
-#[derive(Debug)]
-pub struct Folder {}
+/// One data folder, locked while this lives. `book` (the checkpoint in memory and the journal of dirty logs) is held
+/// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it.
+pub struct Folder {
+    path: PathBuf,
+    files: Arc<Files>,
+    clock: Arc<dyn Clock>,
+    cluster_id: String,
+    was_clean: bool,
+    dirty_at_open: Vec<TopicPartition>,
+    book: Mutex<Book>,
+    journal_sync: Mutex<()>,
+    _lock: Box<dyn Lock>,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Folder").field("path", &self.path).finish_non_exhaustive()
+    }
+}
 
 impl Folder {
     /// Locks the folder (made when missing), checks its mark, reads the checkpoint and takes the clean mark away.
+    ///
+    /// # Errors
+    /// `Foreign` and `Locked` (nothing was changed then), `BadFile`, `Io`.
     pub fn open(
         disk: Arc<dyn Disk>,
         path: &Path,
         clock: Arc<dyn Clock>,
         options: FolderOptions,
     ) -> Result<Arc<Self>, StorageError> {
-        let _ = (disk, path, clock, options);
-        unimplemented!()
+        let mut entries = match disk.list(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk.create_dir(path).map_err(StorageError::io("creating", path))?;
+                Vec::new()
+            }
+            done => done.map_err(StorageError::io("reading", path))?,
+        };
+        let marked = has(&entries, MARK);
+        if !marked && let Some(found) = entries.iter().find(|entry| !is_harmless(&entry.name)) {
+            return Err(StorageError::Foreign { path: path.to_path_buf(), found: found.name.clone() });
+        }
+        let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StorageError::Locked { path: path.to_path_buf() },
+            _ => StorageError::io("locking", path)(error),
+        })?;
+        // Only what is read under the lock counts: another daemon may have just gone.
+        entries = disk.list(path).map_err(StorageError::io("reading", path))?;
+        let new = !has(&entries, MARK);
+        check_mark(disk.as_ref(), path, new)?;
+        let cluster_id = meta_properties(disk.as_ref(), path, &options)?;
+        let was_clean = new || matches!(checkpoint::read(disk.as_ref(), &path.join(CLEAN), *b"clea"), Ok(Some(_)));
+        let book = Book::open(&disk, path, was_clean)?;
+        if has(&entries, CLEAN) {
+            disk.remove(&path.join(CLEAN)).map_err(StorageError::io("removing", &path.join(CLEAN)))?;
+            disk.sync_dir(path).map_err(StorageError::io("syncing", path))?;
+        }
+        let on_disk = partition_names(&entries);
+        let dirty_at_open = on_disk.into_iter().filter(|tp| book.is_dirty(&tp.to_string())).collect();
+        Ok(Arc::new(Self {
+            path: path.to_path_buf(),
+            files: Files::new(disk, options.max_open_files),
+            clock,
+            cluster_id,
+            was_clean,
+            dirty_at_open,
+            book: Mutex::new(book),
+            journal_sync: Mutex::new(()),
+            _lock: lock,
+        }))
     }
 
     /// Where the folder is.
     pub fn path(&self) -> &Path {
-        unimplemented!()
+        &self.path
     }
 
     /// The disk the folder lies on.
     pub fn disk(&self) -> &Arc<dyn Disk> {
-        unimplemented!()
+        self.files.disk()
+    }
+
+    pub(super) fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
     }
 
     /// The cluster id of `meta.properties`.
     pub fn cluster_id(&self) -> &str {
-        unimplemented!()
+        &self.cluster_id
     }
 
     /// Whether the last daemon stopped cleanly (or the folder is new).
     pub fn was_clean(&self) -> bool {
-        unimplemented!()
+        self.was_clean
     }
 
-    /// Partition folders found on disk at open: to be held against the catalog.
+    /// Partition folders on disk now: to be held against the catalog. Ascending.
+    ///
+    /// # Errors
+    /// `Io`.
     pub fn partitions(&self) -> Result<Vec<TopicPartition>, StorageError> {
-        unimplemented!()
+        Ok(partition_names(&self.list()?))
     }
 
-    /// The partition folders on disk that `known` does not know: kept, to be reported.
+    /// The partition folders on disk that `known` does not know, and those set aside before: kept, to be reported.
+    ///
+    /// # Errors
+    /// `Io`.
     pub fn strays(&self, known: &dyn Fn(&TopicPartition) -> bool) -> Result<Vec<PathBuf>, StorageError> {
-        let _ = known;
-        unimplemented!()
+        let mut strays: Vec<PathBuf> = self
+            .list()?
+            .iter()
+            .filter(|entry| entry.is_dir)
+            .filter(|entry| match partition_name(&entry.name) {
+                Some(partition) => !known(&partition),
+                None => entry.name.ends_with("-stray"),
+            })
+            .map(|entry| self.path.join(&entry.name))
+            .collect();
+        strays.sort();
+        Ok(strays)
     }
 
     /// Partitions that were written since the last checkpoint of the process before: to be opened (recovered) at start.
     pub fn dirty_at_open(&self) -> Vec<TopicPartition> {
-        unimplemented!()
+        self.dirty_at_open.clone()
     }
 
     /// Makes partition folders created, renamed or deleted so far durable (one sync for many topics).
+    ///
+    /// # Errors
+    /// `Io`.
     pub fn sync(&self) -> Result<(), StorageError> {
-        unimplemented!()
+        self.disk().sync_dir(&self.path).map_err(StorageError::io("syncing", &self.path))
     }
 
     /// Writes the checkpoint file if a log's entry changed since (call [`super::Log::checkpoint`] on the logs before).
+    ///
+    /// # Errors
+    /// `Io`; the old checkpoint then still holds.
     pub fn checkpoint(&self) -> Result<(), StorageError> {
-        unimplemented!()
+        held(&self.book).write(self.disk().as_ref(), &self.path)
     }
 
     /// Removes what earlier deletions left (`*-delete` folders).
+    ///
+    /// # Errors
+    /// `Io` for the first one that could not be removed; the others are gone.
     pub fn sweep(&self) -> Result<(), StorageError> {
-        unimplemented!()
+        let mut result = Ok(());
+        for entry in self.list()? {
+            if entry.is_dir && entry.name.ends_with("-delete") {
+                let path = self.path.join(&entry.name);
+                if let Err(error) = self.remove_folder(&path) {
+                    result = Err(StorageError::io("removing", &path)(error));
+                }
+            }
+        }
+        result
     }
 
     /// After every log was closed: writes the checkpoint and the clean mark.
+    ///
+    /// # Errors
+    /// `Io`; the folder then counts as not cleanly closed.
     pub fn close_clean(&self) -> Result<(), StorageError> {
-        unimplemented!()
+        self.checkpoint()?;
+        checkpoint::replace(self.disk().as_ref(), &self.path.join(CLEAN), *b"clea", VERSION, &[])
     }
+
+    pub(super) fn entry(&self, name: &str) -> Option<Entry> {
+        held(&self.book).entry(name)
+    }
+
+    pub(super) fn set_entry(&self, name: &str, entry: Entry) {
+        held(&self.book).set(name, entry);
+    }
+
+    pub(super) fn remove_entry(&self, name: &str) {
+        held(&self.book).remove(name);
+    }
+
+    /// Notes in the journal that a log is being written; [`Folder::sync_journal`] makes it durable.
+    pub(super) fn note_dirty(&self, name: &str) -> Result<(), StorageError> {
+        held(&self.book).note_dirty(self.disk().as_ref(), &self.path, name)
+    }
+
+    pub(super) fn sync_journal(&self) -> Result<(), StorageError> {
+        // Held over the sync: who finds nothing to sync must not go on before another's sync is done.
+        let _turn = held(&self.journal_sync);
+        let file = held(&self.book).unsynced_journal();
+        if let Some(file) = file {
+            if let Err(error) = file.sync() {
+                held(&self.book).journal_failed();
+                return Err(StorageError::io("syncing", &self.path.join(book::JOURNAL))(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<DirEntry>, StorageError> {
+        self.disk().list(&self.path).map_err(StorageError::io("reading", &self.path))
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let disk = self.disk();
+        for entry in disk.list(path)? {
+            disk.remove(&path.join(entry.name))?;
+        }
+        disk.remove_dir(path)
+    }
+}
+
+fn has(entries: &[DirEntry], name: &str) -> bool {
+    entries.iter().any(|entry| entry.name == name)
+}
+
+/// What may lie in a folder that klog takes for new: what a file system puts there, and what klog itself makes before the mark.
+fn is_harmless(name: &str) -> bool {
+    name == "lost+found" || name == ".lock" || name.starts_with("klog.") || name.starts_with("klog-")
+}
+
+fn check_mark(disk: &dyn Disk, path: &Path, new: bool) -> Result<(), StorageError> {
+    let mark = path.join(MARK);
+    if new {
+        return checkpoint::replace(disk, &mark, *b"mark", VERSION, &[]);
+    }
+    match checkpoint::read(disk, &mark, *b"mark")? {
+        Some((VERSION, _)) => Ok(()),
+        _ => Err(StorageError::BadFile { path: mark, reason: "it is of another version of klog" }),
+    }
+}
+
+/// Reads or makes `meta.properties` as Kafka 4.x writes it (version 1); the cluster id.
+fn meta_properties(disk: &dyn Disk, path: &Path, options: &FolderOptions) -> Result<String, StorageError> {
+    let file = path.join(META);
+    let Some(bytes) = read_raw(disk, &file)? else {
+        let text = format!(
+            "#\ncluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n",
+            options.new_cluster_id, options.new_directory_id, options.node_id
+        );
+        replace_raw(disk, &file, text.as_bytes(), true)?;
+        return Ok(options.new_cluster_id.to_string());
+    };
+    let bad = |reason| StorageError::BadFile { path: file.clone(), reason };
+    let text = String::from_utf8(bytes).map_err(|_| bad("it is not text"))?;
+    let value = |key: &str| {
+        text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key).map(|(_, v)| v.trim())
+    };
+    if value("node.id") != Some(options.node_id.to_string().as_str()) {
+        return Err(bad("its node.id is not the one this daemon is set to"));
+    }
+    value("cluster.id").map(str::to_owned).ok_or_else(|| bad("it has no cluster.id"))
+}
+
+fn partition_names(entries: &[DirEntry]) -> Vec<TopicPartition> {
+    let mut names: Vec<_> =
+        entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| partition_name(&entry.name)).collect();
+    names.sort();
+    names
+}
+
+/// A partition folder's name, `<topic>-<partition>`, back to what it says.
+pub fn partition_name(name: &str) -> Option<TopicPartition> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    let index: i32 = partition.parse().ok()?;
+    let canonical = index >= 0 && index.to_string() == partition;
+    (canonical && crate::model::name::check_topic(topic).is_ok()).then(|| TopicPartition::new(topic, index))
 }

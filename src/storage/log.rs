@@ -1,16 +1,108 @@
 //! One partition's log: the face of storage to the broker; appends under one short lock, reads without it.
 //!
-//! Locks: `writer` (append, roll, truncate) is held for one write; readers take only a snapshot of the segment list.
+//! Locks: `writer` (append, roll, cut) is held for one write; `flushing` is held for a sync and taken before `writer`;
+//! readers take a snapshot of the segment list and never wait for either. A log that the checkpoint knows as clean
+//! touches no file before its first use (`core` is filled then, under `loading`).
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use super::{DiskFile, Folder, LogSettings, StorageError};
+use super::epochs::Epochs;
+use super::folder::Entry;
+use super::producers::Producers;
+use super::segment::Segment;
+use super::{DiskFile, Folder, LogSettings, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
-use crate::record::BatchSummary;
+
+mod append;
+mod checkpoint;
+mod flush;
+mod load;
+mod plan;
+mod recovery;
+mod retention;
+mod times;
+
+pub use plan::ReadPlan;
 
 /// One partition's log.
 #[derive(Debug)]
-pub struct Log {}
+pub struct Log {
+    folder: Arc<Folder>,
+    partition: TopicPartition,
+    name: String,
+    dir: PathBuf,
+    topic_id: TopicId,
+    settings: RwLock<Arc<LogSettings>>,
+    start: AtomicI64,
+    end: AtomicI64,
+    durable: AtomicI64,
+    unsynced: AtomicU64,
+    closed: AtomicBool,
+    loading: Mutex<()>,
+    core: OnceLock<Core>,
+    recovered: Mutex<Option<Recovered>>,
+}
+
+/// What is there once a log is loaded.
+#[derive(Debug)]
+struct Core {
+    segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+    writer: Mutex<Writer>,
+    flushing: Mutex<()>,
+    damaged: Vec<Damage>,
+}
+
+/// What the append lock guards.
+#[derive(Debug)]
+struct Writer {
+    active: Arc<Segment>,
+    producers: Producers,
+    epochs: Epochs,
+    /// The first failure; no appends from then on.
+    failed: Option<String>,
+    /// Closed segments with bytes that no sync has covered.
+    unsynced: Vec<Arc<Segment>>,
+    /// Closed segments whose index files are not synced.
+    unindexed: Vec<Arc<Segment>>,
+    /// Whether the partition's folder has entries (segments) that are not synced.
+    dir_dirty: bool,
+    epochs_dirty: bool,
+    /// Whether the folder's journal names this log, and whether that is synced.
+    noted: bool,
+    note_synced: bool,
+    /// What the last sync covered.
+    durable: Boundary,
+    /// Up to where the active segment has space allocated, in bytes.
+    allocated: u64,
+    /// When the active segment was made, in ms.
+    created_ms: i64,
+    /// The largest timestamp of the active segment's first batch: what `segment.ms` counts from.
+    first_timestamp: Option<i64>,
+    /// The log end at which the last snapshot of the producers was written.
+    snapshot_at: i64,
+    /// Snapshot files on disk, ascending.
+    snapshots: VecDeque<i64>,
+}
+
+/// A place between two batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Boundary {
+    base: i64,
+    position: u64,
+    offset: i64,
+}
+
+/// Bytes of a segment that are no batch, between batches that are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Damage {
+    base: i64,
+    position: Range<u64>,
+    offsets: Range<i64>,
+}
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +119,6 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// A range of a segment's file that holds whole batches; stays readable when the segment is rolled or deleted.
-#[derive(Debug, Clone)]
-pub struct ReadPlan {
-    /// The segment's file.
-    pub file: Arc<dyn DiskFile>,
-    /// Where the first batch starts, in bytes.
-    pub position: u64,
-    /// How many bytes of whole batches; 0 when there is nothing to read (yet).
-    pub len: usize,
-}
-
 /// A record's place by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOffset {
@@ -52,14 +133,14 @@ pub struct TimedOffset {
 /// What opening a log did, for the one line in the daemon's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Whether anything had to be scanned.
+    /// Bytes whose batches were checked.
     pub scanned_bytes: u64,
-    /// Bytes cut off the tail (kept in a `.cut-` file).
+    /// Bytes cut off the tail (kept in `.cut-` files).
     pub cut_bytes: u64,
     /// Damaged offset ranges found (kept in place, refused when read).
-    pub damaged: Vec<std::ops::Range<i64>>,
-    /// Indexes that were rebuilt.
-    pub rebuilt_indexes: usize,
+    pub damaged: Vec<Range<i64>>,
+    /// Offset ranges that are missing between segments.
+    pub missing: Vec<Range<i64>>,
     /// Log start offset.
     pub log_start: i64,
     /// Log end offset.
@@ -78,153 +159,144 @@ pub struct Retained {
 impl Log {
     /// Opens a partition's log, making it when its folder is missing (then [`Folder::sync`] makes the folder durable).
     /// Touches no file when the checkpoint knows the log as clean: it is loaded on first use. Otherwise recovers it now.
+    ///
+    /// # Errors
+    /// `Io`. A folder that belongs to another topic id is set aside (`<name>.<id>-stray`), not an error.
     pub fn open(
         folder: &Arc<Folder>,
         partition: TopicPartition,
         topic_id: TopicId,
         settings: LogSettings,
     ) -> Result<Arc<Self>, StorageError> {
-        let _ = (folder, partition, topic_id, settings);
-        unimplemented!()
+        let name = partition.to_string();
+        let entry = folder.entry(&name).filter(|entry| entry.topic_id == topic_id);
+        let (start, end) = entry.map_or((0, 0), |entry| (entry.log_start, entry.recovery_point));
+        let log = Self {
+            dir: folder.path().join(&name),
+            folder: Arc::clone(folder),
+            partition,
+            name,
+            topic_id,
+            settings: RwLock::new(Arc::new(settings)),
+            start: AtomicI64::new(start),
+            end: AtomicI64::new(end),
+            durable: AtomicI64::new(end),
+            unsynced: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            loading: Mutex::new(()),
+            core: OnceLock::new(),
+            recovered: Mutex::new(None),
+        };
+        if entry.is_none_or(|entry| entry.dirty) {
+            log.core()?;
+        }
+        Ok(Arc::new(log))
     }
 
-    /// What recovery did when this log was opened; `None` while nothing had to be recovered.
+    /// What is loaded, loading it first when nothing is.
+    fn core(&self) -> Result<&Core, StorageError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed { log: self.name.clone() });
+        }
+        if let Some(core) = self.core.get() {
+            return Ok(core);
+        }
+        let _turn = held(&self.loading);
+        if let Some(core) = self.core.get() {
+            return Ok(core);
+        }
+        let entry: Option<Entry> = self.folder.entry(&self.name).filter(|entry| entry.topic_id == self.topic_id);
+        let (core, recovered) = self.load(entry)?;
+        *held(&self.recovered) = recovered;
+        Ok(self.core.get_or_init(|| core))
+    }
+
+    /// What recovery did when this log was loaded; `None` while nothing had to be recovered.
     pub fn recovered(&self) -> Option<Recovered> {
-        unimplemented!()
+        held(&self.recovered).clone()
     }
 
     /// Which partition this is.
     pub fn partition(&self) -> &TopicPartition {
-        unimplemented!()
+        &self.partition
     }
 
     /// The topic's id.
     pub fn topic_id(&self) -> TopicId {
-        unimplemented!()
+        self.topic_id
     }
 
     /// Log start offset.
     pub fn log_start(&self) -> i64 {
-        unimplemented!()
+        self.start.load(Ordering::Acquire)
     }
 
     /// Log end offset: the next one to be given.
     pub fn log_end(&self) -> i64 {
-        unimplemented!()
+        self.end.load(Ordering::Acquire)
     }
 
     /// Everything below this offset survives a power cut.
     pub fn durable_end(&self) -> i64 {
-        unimplemented!()
+        self.durable.load(Ordering::Acquire)
     }
 
     /// Bytes appended that no sync has covered yet.
     pub fn unsynced_bytes(&self) -> u64 {
-        unimplemented!()
+        self.unsynced.load(Ordering::Relaxed)
     }
 
     /// Bytes of all segments.
+    ///
+    /// # Errors
+    /// Those of loading.
     pub fn size(&self) -> Result<u64, StorageError> {
-        unimplemented!()
+        Ok(self.core()?.segments().iter().map(|segment| segment.size()).sum())
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<LogSettings> {
-        unimplemented!()
+        Arc::clone(&self.settings.read().unwrap_or_else(|held| held.into_inner()))
     }
 
     /// Changes the settings; they count from the next append or retention on.
     pub fn set_settings(&self, settings: LogSettings) {
-        let _ = settings;
-        unimplemented!()
-    }
-
-    /// Appends one validated batch (`bytes` is exactly one batch of magic 2): gives it its offsets, stamps the leader
-    /// epoch and, with `log_append_time`, that time. Sequence checks happen here; a duplicate answers the old offsets.
-    pub fn append(
-        &self,
-        bytes: &[u8],
-        summary: &BatchSummary,
-        leader_epoch: i32,
-        log_append_time: Option<i64>,
-    ) -> Result<Appended, StorageError> {
-        let _ = (bytes, summary, leader_epoch, log_append_time);
-        unimplemented!()
-    }
-
-    /// Plans a read from the batch that holds `from`: whole batches, at most `max_bytes` (the first one whole whatever its
-    /// size with `at_least_one`), none that reaches `upto` (an end offset: high watermark, last stable offset, log end).
-    pub fn plan(
-        &self,
-        from: i64,
-        max_bytes: usize,
-        upto: i64,
-        at_least_one: bool,
-    ) -> Result<ReadPlan, StorageError> {
-        let _ = (from, max_bytes, upto, at_least_one);
-        unimplemented!()
-    }
-
-    /// Syncs everything appended before the call; returns the durable end then. A failure latches the log.
-    pub fn sync(&self) -> Result<i64, StorageError> {
-        unimplemented!()
-    }
-
-    /// The first record at or after `timestamp` (ms) below `upto`; `None` when there is none.
-    pub fn lookup_time(&self, timestamp: i64, upto: i64) -> Result<Option<TimedOffset>, StorageError> {
-        let _ = (timestamp, upto);
-        unimplemented!()
-    }
-
-    /// The record with the largest timestamp (the first of them) below `upto`; `None` in an empty log.
-    pub fn max_timestamp(&self, upto: i64) -> Result<Option<TimedOffset>, StorageError> {
-        let _ = upto;
-        unimplemented!()
-    }
-
-    /// Removes segments that retention by time or size has passed and that lie wholly below `upto` (the high watermark).
-    pub fn retain(&self, now_ms: i64, upto: i64) -> Result<Retained, StorageError> {
-        let _ = (now_ms, upto);
-        unimplemented!()
-    }
-
-    /// Moves the log start forward (DeleteRecords); durable when this returns.
-    pub fn advance_start(&self, offset: i64) -> Result<(), StorageError> {
-        let _ = offset;
-        unimplemented!()
+        *self.settings.write().unwrap_or_else(|held| held.into_inner()) = Arc::new(settings);
     }
 
     /// The leader epochs known here and their first offsets, oldest first.
+    ///
+    /// # Errors
+    /// Those of loading.
     pub fn leader_epochs(&self) -> Result<Vec<(i32, i64)>, StorageError> {
-        unimplemented!()
+        Ok(held(&self.core()?.writer).epochs.entries().to_vec())
     }
 
-    /// The end offset of the largest epoch at or below `epoch`, with that epoch (OffsetForLeaderEpoch).
+    /// The largest epoch at or below `epoch` and its end offset (OffsetForLeaderEpoch).
+    ///
+    /// # Errors
+    /// Those of loading.
     pub fn epoch_end(&self, epoch: i32) -> Result<Option<(i32, i64)>, StorageError> {
-        let _ = epoch;
-        unimplemented!()
+        let writer = held(&self.core()?.writer);
+        Ok(writer.epochs.end_of(epoch, self.log_end()))
     }
 
     /// Forgets producers idle for longer than the settings say.
     pub fn expire_producers(&self, now_ms: i64) {
-        let _ = now_ms;
-        unimplemented!()
+        if let Some(core) = self.core.get() {
+            let expiration_ms = self.settings().producer_expiration_ms;
+            held(&core.writer).producers.expire(now_ms, expiration_ms);
+        }
+    }
+}
+
+impl Core {
+    /// The segments as they are now, ascending, the last one active.
+    fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
+        Arc::clone(&self.segments.read().unwrap_or_else(|held| held.into_inner()))
     }
 
-    /// Writes indexes and the producer snapshot and moves the recovery point in the folder's checkpoint (in memory:
-    /// [`Folder::checkpoint`] writes it).
-    pub fn checkpoint(&self) -> Result<(), StorageError> {
-        unimplemented!()
-    }
-
-    /// Syncs, checkpoints and closes; later calls are refused.
-    pub fn close(&self) -> Result<(), StorageError> {
-        unimplemented!()
-    }
-
-    /// Renames the partition's folder to `<name>.<topic id>-delete` and closes the log; [`Folder::sync`] makes it
-    /// durable, [`Folder::sweep`] frees the space.
-    pub fn delete(&self) -> Result<(), StorageError> {
-        unimplemented!()
+    fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self.segments.write().unwrap_or_else(|held| held.into_inner()) = Arc::new(segments);
     }
 }

@@ -3,17 +3,29 @@
 //! One data folder is a [`folder::Folder`]; one partition in it is a [`log::Log`]. Both speak to the machine
 //! only through [`disk::Disk`], which has a simulated twin in [`sim`].
 
+mod batches;
 pub mod checkpoint;
 pub mod disk;
+mod epochs;
 pub mod error;
+mod files;
 pub mod folder;
+mod index;
 pub mod log;
+mod map;
+mod producers;
+mod segment;
 pub mod settings;
 #[doc(hidden)]
 pub mod sim;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
-pub use folder::Folder;
-pub use log::{Appended, Log, ReadPlan};
+pub use folder::{Folder, FolderOptions};
+pub use log::{Appended, Log, ReadPlan, Recovered, Retained, TimedOffset};
 pub use settings::LogSettings;
+
+/// Takes a mutex whatever happened to another holder: what the locks here guard is put right before anything can panic.
+fn held<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

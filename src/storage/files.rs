@@ -1,0 +1,64 @@
+//! How many segments may have their file open: the least recently used ones are closed, never one with unsynced bytes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::segment::Segment;
+use super::{Disk, held};
+
+/// The open files of one data folder's logs.
+///
+/// A segment that is used notes the current tick, which moves only when a file is opened: using an open file touches
+/// nothing that is shared. Closing goes by the least tick, a quarter of the limit at a time.
+#[derive(Debug)]
+pub(super) struct Files {
+    disk: Arc<dyn Disk>,
+    limit: usize,
+    tick: AtomicU64,
+    open: Mutex<Vec<Weak<Segment>>>,
+}
+
+impl Files {
+    pub(super) fn new(disk: Arc<dyn Disk>, limit: usize) -> Arc<Self> {
+        Arc::new(Self { disk, limit: limit.max(8), tick: AtomicU64::new(1), open: Mutex::new(Vec::new()) })
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The present tick.
+    pub(super) fn now(&self) -> u64 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    /// Notes that `segment` opened its file; closes others when there are too many. The caller holds no segment lock.
+    pub(super) fn opened(&self, segment: &Arc<Segment>) {
+        self.tick.fetch_add(1, Ordering::Relaxed);
+        let mut open = held(&self.open);
+        open.push(Arc::downgrade(segment));
+        if open.len() > self.limit {
+            Self::close_some(&mut open, self.limit / 4 + 1);
+        }
+    }
+
+    /// Closes up to a quarter now, for when the system says that there are too many.
+    pub(super) fn relieve(&self) {
+        Self::close_some(&mut held(&self.open), self.limit / 4 + 1);
+    }
+
+    fn close_some(open: &mut Vec<Weak<Segment>>, count: usize) {
+        let mut alive: Vec<_> = open.iter().filter_map(Weak::upgrade).filter(|s| s.is_open()).collect();
+        alive.sort_by_key(|segment| (Arc::as_ptr(segment) as usize, 0));
+        alive.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        alive.sort_by_key(|segment| segment.last_used());
+        let mut closed = 0;
+        for segment in &alive {
+            if closed == count {
+                break;
+            }
+            closed += usize::from(segment.close_idle());
+        }
+        *open = alive.iter().filter(|segment| segment.is_open()).map(Arc::downgrade).collect();
+    }
+}

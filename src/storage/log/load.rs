@@ -1,0 +1,344 @@
+//! Loading a log from its folder: clean by the checkpoint's word, otherwise through recovery; it deletes nothing but derived files.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::recovery::Recovery;
+use super::{Boundary, Core, Damage, Log, Recovered, Writer};
+use crate::model::id::TopicId;
+use crate::storage::batches::{Step, Walk};
+use crate::storage::checkpoint::{self, read_raw, replace_raw};
+use crate::storage::disk::{Entry as DirEntry, Mode};
+use crate::storage::epochs::{self, Epochs};
+use crate::storage::folder::Entry;
+use crate::storage::producers::Producers;
+use crate::storage::segment::{Segment, file_name};
+use crate::storage::StorageError;
+
+/// Where a log starts that DeleteRecords moved; replaced whole.
+pub(super) const START: &str = "klog-start";
+const DAMAGE: &str = "klog-damage";
+const METADATA: &str = "partition.metadata";
+const VERSION: u16 = 1;
+
+/// What a partition's folder holds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Segments by base offset, with their file's size.
+    pub(super) segments: BTreeMap<i64, u64>,
+    snapshots: VecDeque<i64>,
+    metadata: bool,
+    start: bool,
+    damage: bool,
+    epochs: bool,
+}
+
+impl Found {
+    fn new(entries: &[DirEntry]) -> Self {
+        let mut found = Self::default();
+        for entry in entries {
+            match entry.name.as_str() {
+                METADATA => found.metadata = true,
+                START => found.start = true,
+                DAMAGE => found.damage = true,
+                epochs::FILE => found.epochs = true,
+                name => match split_name(name) {
+                    Some((base, "log")) => {
+                        found.segments.insert(base, entry.len);
+                    }
+                    Some((offset, "snapshot")) => found.snapshots.push_back(offset),
+                    _ => {}
+                },
+            }
+        }
+        found.snapshots.make_contiguous().sort_unstable();
+        found
+    }
+}
+
+fn split_name(name: &str) -> Option<(i64, &str)> {
+    let (digits, extension) = name.split_once('.')?;
+    (digits.len() == 20).then(|| digits.parse().ok()).flatten().map(|base| (base, extension))
+}
+
+impl Log {
+    pub(super) fn load(&self, entry: Option<Entry>) -> Result<(Core, Option<Recovered>), StorageError> {
+        let disk = self.folder.disk();
+        let found = match disk.list(&self.dir) {
+            Ok(entries) => Found::new(&entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && entry.is_none_or(|entry| entry.dirty) => {
+                disk.create_dir(&self.dir).map_err(StorageError::io("creating", &self.dir))?;
+                Found::default()
+            }
+            Err(error) => return Err(StorageError::io("reading", &self.dir)(error)),
+        };
+        if entry.is_none() && self.set_aside_if_other(&found)? {
+            return self.load(entry);
+        }
+        if !found.metadata {
+            let text = format!("version: 0\ntopic_id: {}", self.topic_id);
+            replace_raw(disk.as_ref(), &self.dir.join(METADATA), text.as_bytes(), false)?;
+        }
+        let start = self.stored_start(&found, entry)?;
+        let recovery_point = entry.map_or(start, |entry| entry.recovery_point).max(start);
+        if found.segments.is_empty() {
+            return self.begin(recovery_point, start);
+        }
+        self.assemble(found, entry, start, recovery_point)
+    }
+
+    /// A folder whose `partition.metadata` names another topic is of a topic of the same name that is gone.
+    fn set_aside_if_other(&self, found: &Found) -> Result<bool, StorageError> {
+        let disk = self.folder.disk();
+        if !found.metadata {
+            return Ok(false);
+        }
+        let text = read_raw(disk.as_ref(), &self.dir.join(METADATA))?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let id = text.lines().find_map(|line| line.strip_prefix("topic_id: ")).map(str::parse::<TopicId>);
+        match id {
+            Some(Ok(id)) if id != self.topic_id => {
+                let aside = self.folder.path().join(format!("{}.{id}-stray", self.name));
+                disk.rename(&self.dir, &aside).map_err(StorageError::io("setting aside", &self.dir))?;
+                disk.sync_dir(self.folder.path()).map_err(StorageError::io("syncing", self.folder.path()))?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn stored_start(&self, found: &Found, entry: Option<Entry>) -> Result<i64, StorageError> {
+        let mut start = entry.map_or(0, |entry| entry.log_start);
+        if found.start {
+            let stored = checkpoint::read(self.folder.disk().as_ref(), &self.dir.join(START), *b"strt")?;
+            let raw = stored.and_then(|(_, bytes)| bytes.first_chunk().copied());
+            start = start.max(raw.map_or(0, i64::from_be_bytes));
+        }
+        Ok(found.segments.keys().next().map_or(start, |&first| start.max(first)))
+    }
+
+    /// A log without segments: its first one begins at `base`.
+    fn begin(&self, base: i64, start: i64) -> Result<(Core, Option<Recovered>), StorageError> {
+        let path = self.dir.join(file_name(base, "log"));
+        let file = self.folder.disk().open(&path, Mode::Create).map_err(StorageError::io("creating", &path))?;
+        let active = Segment::growing(self.folder.files(), &self.dir, base);
+        active.adopt(file);
+        let boundary = Boundary { base, position: 0, offset: base };
+        self.start.store(start.max(base), Ordering::Release);
+        self.end.store(base, Ordering::Release);
+        self.durable.store(base, Ordering::Release);
+        let mut writer = self.writer(active, boundary);
+        writer.dir_dirty = true;
+        Ok((core(Vec::new(), writer, Vec::new()), None))
+    }
+
+    fn assemble(
+        &self,
+        found: Found,
+        entry: Option<Entry>,
+        start: i64,
+        recovery_point: i64,
+    ) -> Result<(Core, Option<Recovered>), StorageError> {
+        let mut dirty = entry.is_none_or(|entry| entry.dirty);
+        let known = self.stored_damage(&found)?;
+        let mut recovery = Recovery::new(self, &found.segments, known.clone(), dirty, recovery_point)?;
+        recovery.run()?;
+        if !dirty && (recovery.end != recovery_point || !recovery.unscanned_good) {
+            // The checkpoint's word does not hold: the files are not what they were. Look at everything.
+            dirty = true;
+            recovery = Recovery::new(self, &found.segments, known.clone(), true, start)?;
+            recovery.run()?;
+        }
+        let end = recovery.end;
+        let start = start.min(end);
+        if recovery.damaged != known {
+            self.store_damage(&recovery.damaged)?;
+        }
+        let mut segments = std::mem::take(&mut recovery.segments);
+        let damaged = std::mem::take(&mut recovery.damaged);
+        let Some(active) = segments.pop() else { return self.begin(end, start) };
+        let boundary = Boundary { base: active.base, position: active.size(), offset: end };
+        let mut writer = self.writer(active, boundary);
+        writer.noted = dirty;
+        writer.note_synced = dirty;
+        self.start.store(start, Ordering::Release);
+        self.end.store(end, Ordering::Release);
+        self.durable.store(end, Ordering::Release);
+        let core = core(segments, writer, damaged);
+        self.replay(&core, &found, entry, if dirty { recovery_point.min(end) } else { end })?;
+        let mut report = recovery.report;
+        report.log_start = start;
+        report.log_end = end;
+        Ok((core, dirty.then_some(report)))
+    }
+
+    fn writer(&self, active: Arc<Segment>, durable: Boundary) -> Writer {
+        Writer {
+            active,
+            producers: Producers::default(),
+            epochs: Epochs::default(),
+            failed: None,
+            unsynced: Vec::new(),
+            unindexed: Vec::new(),
+            dir_dirty: false,
+            epochs_dirty: false,
+            noted: false,
+            note_synced: false,
+            durable,
+            allocated: 0,
+            created_ms: self.folder.clock().wall_ms(),
+            first_timestamp: None,
+            snapshot_at: -1,
+            snapshots: VecDeque::new(),
+        }
+    }
+
+    /// Brings back producers and epochs: from their files as far as those go, then from the batch headers behind.
+    fn replay(
+        &self,
+        core: &Core,
+        found: &Found,
+        entry: Option<Entry>,
+        trusted: i64,
+    ) -> Result<(), StorageError> {
+        let disk = self.folder.disk().as_ref();
+        let (start, end) = (self.log_start(), self.log_end());
+        let mut writer = core.writer.lock().unwrap_or_else(|held| held.into_inner());
+        let mut producers_from = if entry.is_some_and(|entry| !entry.producers) { trusted } else { start };
+        for &offset in found.snapshots.iter().rev() {
+            let path = self.dir.join(file_name(offset, "snapshot"));
+            if offset > trusted {
+                // Of batches that recovery may have cut: never to be believed again.
+                disk.remove(&path).map_err(StorageError::io("removing", &path))?;
+            } else if writer.snapshots.is_empty()
+                && let Some(bytes) = read_raw(disk, &path)?
+                && let Some(producers) = Producers::from_snapshot(&bytes)
+            {
+                writer.producers = producers;
+                producers_from = offset.max(start);
+                writer.snapshot_at = offset;
+                writer.snapshots.push_front(offset);
+            } else if !writer.snapshots.is_empty() {
+                writer.snapshots.push_front(offset);
+            }
+        }
+        let mut epochs_from = start;
+        if found.epochs
+            && let Some(text) = read_raw(disk, &self.dir.join(epochs::FILE))?
+            && let Some(epochs) = Epochs::from_text(&text)
+        {
+            writer.epochs = epochs;
+            writer.epochs_dirty = writer.epochs.cut_end(end);
+            epochs_from = trusted;
+        }
+        self.first_stamp(&mut writer)?;
+        let from = producers_from.min(epochs_from);
+        if from < end {
+            self.replay_batches(core, &mut writer, from, producers_from, epochs_from)?;
+        }
+        let expiration_ms = self.settings().producer_expiration_ms;
+        writer.producers.expire(self.folder.clock().wall_ms(), expiration_ms);
+        Ok(())
+    }
+
+    fn first_stamp(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        if writer.active.size() > 0 {
+            let file = writer.active.file()?;
+            let mut walk = Walk::new(file.as_ref(), 0, writer.active.size());
+            if let Ok(Step::Batch(first)) = walk.step() {
+                writer.first_timestamp = Some(first.header.max_timestamp).filter(|&first| first >= 0);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_batches(
+        &self,
+        core: &Core,
+        writer: &mut Writer,
+        from: i64,
+        producers_from: i64,
+        epochs_from: i64,
+    ) -> Result<(), StorageError> {
+        let segments = core.segments();
+        let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
+        for segment in segments.iter().skip(first) {
+            let mut from = from.max(segment.base);
+            loop {
+                let located = match self.locate(core, segment, from) {
+                    Err(StorageError::Damaged { range, .. }) if range.end < segment.end() => {
+                        from = range.end;
+                        continue;
+                    }
+                    Err(StorageError::Damaged { .. }) => None,
+                    done => done?,
+                };
+                let Some(located) = located else { break };
+                let file = segment.file()?;
+                let mut walk = Walk::new(file.as_ref(), located.position, segment.size());
+                from = segment.end();
+                while let Step::Batch(batch) =
+                    walk.step().map_err(StorageError::io("reading", &segment.path("log")))?
+                {
+                    let header = &batch.header;
+                    if header.base_offset >= producers_from {
+                        writer.producers.apply(header);
+                    }
+                    if header.base_offset >= epochs_from {
+                        writer.epochs_dirty |= writer.epochs.note(header.leader_epoch, header.base_offset);
+                    }
+                    from = header.next_offset();
+                }
+                if from >= segment.end() || walk.position() >= segment.size() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stored_damage(&self, found: &Found) -> Result<Vec<Damage>, StorageError> {
+        if !found.damage {
+            return Ok(Vec::new());
+        }
+        let stored = match checkpoint::read(self.folder.disk().as_ref(), &self.dir.join(DAMAGE), *b"damg") {
+            // Found again by whoever reads there.
+            Err(StorageError::BadFile { .. }) => None,
+            done => done?,
+        };
+        let bytes = stored.map(|(_, bytes)| bytes).unwrap_or_default();
+        let word = |raw: &[u8; 40], at: usize| {
+            raw.get(at..at + 8).and_then(|part| part.first_chunk()).copied().map_or(0, i64::from_be_bytes)
+        };
+        let all = bytes.as_chunks::<40>().0.iter().map(|raw| Damage {
+            base: word(raw, 0),
+            position: word(raw, 8) as u64..word(raw, 16) as u64,
+            offsets: word(raw, 24)..word(raw, 32),
+        });
+        Ok(all.filter(|damage| found.segments.contains_key(&damage.base)).collect())
+    }
+
+    fn store_damage(&self, damaged: &[Damage]) -> Result<(), StorageError> {
+        let mut bytes = Vec::with_capacity(damaged.len() * 40);
+        for damage in damaged {
+            bytes.extend_from_slice(&damage.base.to_be_bytes());
+            bytes.extend_from_slice(&damage.position.start.to_be_bytes());
+            bytes.extend_from_slice(&damage.position.end.to_be_bytes());
+            bytes.extend_from_slice(&damage.offsets.start.to_be_bytes());
+            bytes.extend_from_slice(&damage.offsets.end.to_be_bytes());
+        }
+        checkpoint::replace(self.folder.disk().as_ref(), &self.dir.join(DAMAGE), *b"damg", VERSION, &bytes)
+    }
+}
+
+fn core(mut segments: Vec<Arc<Segment>>, writer: Writer, damaged: Vec<Damage>) -> Core {
+    segments.push(Arc::clone(&writer.active));
+    Core {
+        segments: RwLock::new(Arc::new(segments)),
+        writer: Mutex::new(writer),
+        flushing: Mutex::new(()),
+        damaged,
+    }
+}

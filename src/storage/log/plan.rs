@@ -1,0 +1,194 @@
+//! Planning a read: which bytes of which file hold whole batches; it takes no append lock and reads headers only at the two ends.
+//!
+//! The cost of a plan: a binary search in the index for each end, then header reads over at most one index interval
+//! (4 KiB of log in one read) at each. A plan that reaches the segment's end below `upto` needs no second search.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{Core, Log};
+use crate::storage::batches::{Located, Step, Walk};
+use crate::storage::disk::{self, NoFile};
+use crate::storage::index;
+use crate::storage::segment::Segment;
+use crate::storage::{DiskFile, StorageError};
+
+/// A range of a segment's file that holds whole batches; stays readable when the segment is rolled or deleted.
+#[derive(Debug, Clone)]
+pub struct ReadPlan {
+    /// The segment's file.
+    pub file: Arc<dyn DiskFile>,
+    /// Where the first batch starts, in bytes.
+    pub position: u64,
+    /// How many bytes of whole batches; 0 when there is nothing to read (yet).
+    pub len: usize,
+}
+
+impl ReadPlan {
+    fn empty() -> Self {
+        Self { file: Arc::new(NoFile), position: 0, len: 0 }
+    }
+
+    /// Reads the planned bytes into `into`, replacing what it held.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn read(&self, into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        into.resize(self.len, 0);
+        disk::read_exact_at(self.file.as_ref(), into, self.position)
+    }
+}
+
+impl Log {
+    /// Plans a read from the batch that holds `from`: whole batches, at most `max_bytes` (the first one whole whatever its
+    /// size with `at_least_one`), none that reaches `upto` (an end offset: high watermark, last stable offset, log end).
+    /// Never crosses from one segment to the next.
+    ///
+    /// # Errors
+    /// `OffsetOutOfRange`; `Damaged` where recovery (or the walk) found no batch; `Io`.
+    pub fn plan(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        upto: i64,
+        at_least_one: bool,
+    ) -> Result<ReadPlan, StorageError> {
+        let end = self.log_end();
+        let start = self.log_start();
+        if from < start || from > end {
+            return Err(StorageError::OffsetOutOfRange { offset: from, range: start..end });
+        }
+        let upto = upto.min(end);
+        if from >= upto {
+            return Ok(ReadPlan::empty());
+        }
+        let core = self.core()?;
+        let segments = core.segments();
+        let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
+        for segment in segments.iter().skip(first) {
+            if let Some(found) = self.locate(core, segment, from)? {
+                return self.plan_within(core, segment, &found, max_bytes, upto, at_least_one);
+            }
+        }
+        Ok(ReadPlan::empty())
+    }
+
+    fn plan_within(
+        &self,
+        core: &Core,
+        segment: &Arc<Segment>,
+        first: &Located,
+        max_bytes: usize,
+        upto: i64,
+        at_least_one: bool,
+    ) -> Result<ReadPlan, StorageError> {
+        if first.header.next_offset() > upto {
+            return Ok(ReadPlan::empty());
+        }
+        let too_large = first.header.size() > max_bytes;
+        if too_large && !at_least_one {
+            return Ok(ReadPlan::empty());
+        }
+        let file = segment.file()?;
+        let end = if too_large {
+            first.end()
+        } else {
+            self.end_within(core, segment, file.as_ref(), first, max_bytes as u64, upto)?
+        };
+        let len = usize::try_from(end - first.position).unwrap_or(usize::MAX);
+        Ok(ReadPlan { file, position: first.position, len })
+    }
+
+    /// The batch of `segment` that holds `from`, or the first one behind it; `None` when the segment ends before.
+    pub(super) fn locate(
+        &self,
+        core: &Core,
+        segment: &Arc<Segment>,
+        from: i64,
+    ) -> Result<Option<Located>, StorageError> {
+        let size = segment.size();
+        if size == 0 {
+            return Ok(None);
+        }
+        let mut at = segment
+            .with_indexes(|offsets, _| index::floor(offsets, from - segment.base))?
+            .map_or(0, |entry| u64::from(entry.position));
+        for damage in core.damaged.iter().filter(|damage| damage.base == segment.base) {
+            if damage.offsets.contains(&from) {
+                return Err(self.damaged(damage.offsets.clone()));
+            }
+            if damage.offsets.end <= from {
+                at = at.max(damage.position.end);
+            }
+        }
+        let file = segment.file()?;
+        let mut walk = Walk::new(file.as_ref(), at, size);
+        loop {
+            match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
+                Step::Batch(batch) if batch.header.last_offset() >= from => return Ok(Some(batch)),
+                Step::Batch(_) => {}
+                Step::End => return Ok(None),
+                Step::Bad => {
+                    let next = self.next_readable(segment, walk.position())?;
+                    return Err(self.damaged(from..next.max(from + 1)));
+                }
+            }
+        }
+    }
+
+    /// Where the planned bytes end: behind the last whole batch within `max_bytes` of the first one and below `upto`.
+    fn end_within(
+        &self,
+        core: &Core,
+        segment: &Arc<Segment>,
+        file: &dyn DiskFile,
+        first: &Located,
+        max_bytes: u64,
+        upto: i64,
+    ) -> Result<u64, StorageError> {
+        let limit = first.position.saturating_add(max_bytes);
+        // Size before end: whoever sees a size sees an end at or behind it.
+        let mut size = segment.size();
+        let end = segment.end();
+        for damage in core.damaged.iter().filter(|damage| damage.base == segment.base) {
+            if damage.position.start >= first.end() {
+                size = size.min(damage.position.start);
+            }
+        }
+        if size <= limit && end <= upto {
+            return Ok(size);
+        }
+        let entry =
+            segment.with_indexes(|offsets, _| index::last_within(offsets, upto - segment.base, limit))?;
+        let from = entry.map_or(0, |entry| u64::from(entry.position)).clamp(first.position, size);
+        let mut walk = Walk::new(file, from, size);
+        let mut planned = first.end().max(from);
+        loop {
+            match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
+                Step::Batch(batch) if batch.end() <= limit && batch.header.next_offset() <= upto => {
+                    planned = planned.max(batch.end());
+                }
+                _ => return Ok(planned),
+            }
+        }
+    }
+
+    /// The first offset of the first indexed batch behind `position`: where reading can go on after damage.
+    fn next_readable(&self, segment: &Arc<Segment>, position: u64) -> Result<i64, StorageError> {
+        let mut position = position;
+        let file = segment.file()?;
+        while let Some(entry) = segment.with_indexes(|offsets, _| index::first_behind(offsets, position))? {
+            position = u64::from(entry.position);
+            let mut walk = Walk::new(file.as_ref(), position, segment.size());
+            if let Ok(Step::Batch(batch)) = walk.step() {
+                return Ok(batch.header.base_offset);
+            }
+        }
+        Ok(segment.end())
+    }
+
+    fn damaged(&self, range: std::ops::Range<i64>) -> StorageError {
+        StorageError::Damaged { log: self.name.clone(), range }
+    }
+}

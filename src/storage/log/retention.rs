@@ -1,0 +1,171 @@
+//! What leaves a log: segments past their time or the log's size, records before a moved start, the log itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Boundary, Core, Log, Retained, Writer};
+use crate::storage::segment::Segment;
+use crate::storage::{LogSettings, StorageError, checkpoint, held};
+
+impl Log {
+    /// Removes segments that retention by time or size, or the log start, has passed and that lie wholly below `upto` (the
+    /// high watermark), oldest first. When even the active one is past its time a new one is begun, as Kafka does.
+    ///
+    /// # Errors
+    /// `Failed`, `Full` (a new segment could not be made), `Io`. What was removed until then stays removed.
+    pub fn retain(&self, now_ms: i64, upto: i64) -> Result<Retained, StorageError> {
+        let core = self.core()?;
+        let settings = self.settings();
+        let mut writer = held(&core.writer);
+        self.check_open(&writer)?;
+        let mut segments = core.segments();
+        let count = self.passed(&segments, &settings, now_ms, upto)?;
+        if count == 0 {
+            return Ok(Retained::default());
+        }
+        if !writer.noted {
+            self.folder.note_dirty(&self.name).map_err(|error| self.full_or(error))?;
+            writer.noted = true;
+            writer.note_synced = false;
+        }
+        if count == segments.len() {
+            self.roll(core, &mut writer, &settings)?;
+            segments = core.segments();
+        }
+        let kept = segments.get(count..).unwrap_or_default().to_vec();
+        let gone = segments.get(..count).unwrap_or_default();
+        self.let_go(core, &mut writer, kept);
+        drop(writer);
+        self.remove(gone)
+    }
+
+    /// How many segments from the oldest on may go.
+    fn passed(
+        &self,
+        segments: &[Arc<Segment>],
+        settings: &LogSettings,
+        now_ms: i64,
+        upto: i64,
+    ) -> Result<usize, StorageError> {
+        let start = self.log_start();
+        let mut spare = -1;
+        if settings.delete_by_retention && settings.retention_bytes >= 0 {
+            let total: u64 = segments.iter().map(|segment| segment.size()).sum();
+            spare = i64::try_from(total).unwrap_or(i64::MAX) - settings.retention_bytes;
+        }
+        let mut in_time = !(settings.delete_by_retention && settings.retention_ms >= 0);
+        let mut count = 0;
+        for segment in segments {
+            let size = segment.size();
+            if size == 0 || segment.end() > upto {
+                break;
+            }
+            if !in_time {
+                let max = segment.stamps()?.max;
+                in_time = max < 0 || now_ms.saturating_sub(max) <= settings.retention_ms;
+            }
+            let size = i64::try_from(size).unwrap_or(i64::MAX);
+            let by_size = spare >= size;
+            if in_time && !by_size && segment.end() > start {
+                break;
+            }
+            spare -= size;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Takes the segments in front of `kept` out of what readers see.
+    fn let_go(&self, core: &Core, writer: &mut Writer, kept: Vec<Arc<Segment>>) {
+        let Some(first) = kept.first().map(|segment| segment.base) else { return };
+        self.start.fetch_max(first, Ordering::AcqRel);
+        if writer.durable.base < first {
+            writer.durable = Boundary { base: first, position: 0, offset: first };
+            self.durable.fetch_max(first, Ordering::AcqRel);
+        }
+        writer.unsynced.retain(|segment| segment.base >= first);
+        writer.unindexed.retain(|segment| segment.base >= first);
+        writer.epochs_dirty |= writer.epochs.cut_start(self.log_start());
+        core.set_segments(kept);
+    }
+
+    /// Removes files; plans made before keep reading theirs. Oldest first, so that a crash leaves no gap.
+    fn remove(&self, gone: &[Arc<Segment>]) -> Result<Retained, StorageError> {
+        let disk = self.folder.disk();
+        let mut done = Retained::default();
+        for segment in gone {
+            segment.set_dirty(false);
+            segment.close();
+            let path = segment.path("log");
+            disk.remove(&path).map_err(StorageError::io("removing", &path))?;
+            for extension in ["index", "timeindex", "txnindex"] {
+                // Missing is fine; anything else left over costs a little space and is never read.
+                let _ = disk.remove(&segment.path(extension));
+            }
+            done.segments += 1;
+            done.bytes += segment.size();
+        }
+        Ok(done)
+    }
+
+    /// Moves the log start forward (DeleteRecords); durable when this returns. An offset below the log start changes
+    /// nothing. Segments that lie before it go with the next [`Log::retain`].
+    ///
+    /// # Errors
+    /// `OffsetOutOfRange` beyond the log end; `Failed`, `Full`, `Io`: the start is where it was.
+    pub fn advance_start(&self, offset: i64) -> Result<(), StorageError> {
+        let core = self.core()?;
+        let mut writer = held(&core.writer);
+        self.check_open(&writer)?;
+        let (start, end) = (self.log_start(), self.log_end());
+        if offset > end || offset < 0 {
+            return Err(StorageError::OffsetOutOfRange { offset, range: start..end });
+        }
+        if offset <= start {
+            return Ok(());
+        }
+        if !writer.noted {
+            self.folder.note_dirty(&self.name).map_err(|error| self.full_or(error))?;
+            writer.noted = true;
+            writer.note_synced = false;
+        }
+        if !writer.note_synced {
+            self.folder.sync_journal()?;
+            writer.note_synced = true;
+        }
+        let path = self.dir.join(super::load::START);
+        checkpoint::replace(self.folder.disk().as_ref(), &path, *b"strt", 1, &offset.to_be_bytes())
+            .map_err(|error| self.full_or(error))?;
+        self.start.store(offset, Ordering::Release);
+        writer.epochs_dirty |= writer.epochs.cut_start(offset);
+        Ok(())
+    }
+
+    /// Renames the partition's folder to `<name>.<topic id>-delete` and closes the log; [`crate::storage::Folder::sync`]
+    /// makes it durable, [`crate::storage::Folder::sweep`] frees the space. Plans made before keep reading.
+    ///
+    /// # Errors
+    /// `Io`: the log is closed, its folder still has its name.
+    pub fn delete(&self) -> Result<(), StorageError> {
+        let _loading = held(&self.loading);
+        self.closed.store(true, Ordering::Release);
+        if let Some(core) = self.core.get() {
+            let _flushing = held(&core.flushing);
+            for segment in core.segments().iter() {
+                segment.set_dirty(false);
+                segment.close();
+            }
+        }
+        let id: String = self.topic_id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let aside = self.folder.path().join(format!("{}.{id}-delete", self.name));
+        match self.folder.disk().rename(&self.dir, &aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::io("renaming", &self.dir)(error))
+            }
+            _ => {
+                self.folder.remove_entry(&self.name);
+                Ok(())
+            }
+        }
+    }
+}

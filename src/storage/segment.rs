@@ -1,0 +1,443 @@
+//! One segment: its file, how much of it is whole batches, and its two indexes; opened on first use, never created here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::batches::{Located, Step, Walk};
+use super::checkpoint::{read_raw, replace_raw};
+use super::disk::Mode;
+use super::files::Files;
+use super::index::{self, OffsetEntry, TimeEntry};
+use super::map::Map;
+use super::{DiskFile, StorageError, held};
+
+/// A segment's file name: the base offset in 20 digits and what it is.
+pub(super) fn file_name(base: i64, extension: &str) -> String {
+    format!("{base:020}.{extension}")
+}
+
+/// What the batches of a segment say about time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamps {
+    /// The largest timestamp, -1 without one.
+    pub(super) max: i64,
+    /// The last offset of the batch that first brought it.
+    pub(super) max_offset: i64,
+}
+
+impl Stamps {
+    pub(super) const NONE: Self = Self { max: -1, max_offset: -1 };
+
+    fn take(&mut self, batch: &Located) {
+        if batch.header.max_timestamp > self.max {
+            *self = Self { max: batch.header.max_timestamp, max_offset: batch.header.last_offset() };
+        }
+    }
+}
+
+/// The indexes of a segment that still grows: all in memory, written out at checkpoints and when it is rolled.
+#[derive(Debug, Default)]
+pub(super) struct Growing {
+    pub(super) offsets: Vec<u8>,
+    pub(super) times: Vec<u8>,
+    /// Bytes of log since the last entry.
+    since: u64,
+    offsets_written: usize,
+    times_written: usize,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Map),
+    Owned(Vec<u8>),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Indexes {
+    /// A closed segment's, not looked at yet.
+    Unloaded,
+    Growing(Growing, Stamps),
+    Closed {
+        offsets: Bytes,
+        times: Bytes,
+    },
+}
+
+/// One segment. `size` and `end` are published by the writer (end first, so that a reader that sees a size sees an end
+/// at or behind it); `slot` and `indexes` are short locks of this segment alone.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) base: i64,
+    path: PathBuf,
+    files: Arc<Files>,
+    size: AtomicU64,
+    end: AtomicI64,
+    slot: Mutex<Option<Arc<dyn DiskFile>>>,
+    used: AtomicU64,
+    dirty: AtomicBool,
+    indexes: RwLock<Indexes>,
+}
+
+impl Segment {
+    /// A segment of `folder` that holds `size` bytes of whole batches, the last of which ends before `end`.
+    pub(super) fn closed(files: &Arc<Files>, folder: &Path, base: i64, size: u64, end: i64) -> Arc<Self> {
+        Arc::new(Self::with(files, folder, base, size, end, Indexes::Unloaded))
+    }
+
+    /// A segment that takes appends; its indexes are in memory.
+    pub(super) fn growing(files: &Arc<Files>, folder: &Path, base: i64) -> Arc<Self> {
+        let indexes = Indexes::Growing(Growing::default(), Stamps::NONE);
+        Arc::new(Self::with(files, folder, base, 0, base, indexes))
+    }
+
+    fn with(
+        files: &Arc<Files>,
+        folder: &Path,
+        base: i64,
+        size: u64,
+        end: i64,
+        indexes: Indexes,
+    ) -> Self {
+        Self {
+            base,
+            path: folder.join(file_name(base, "log")),
+            files: Arc::clone(files),
+            size: AtomicU64::new(size),
+            end: AtomicI64::new(end),
+            slot: Mutex::new(None),
+            used: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            indexes: RwLock::new(indexes),
+        }
+    }
+
+    /// Bytes of whole batches.
+    pub(super) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    /// The offset behind the last batch.
+    pub(super) fn end(&self) -> i64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Makes what was written visible to readers.
+    pub(super) fn publish(&self, size: u64, end: i64) {
+        self.end.store(end, Ordering::Release);
+        self.size.store(size, Ordering::Release);
+    }
+
+    /// The path of the `.log` file or one of its companions.
+    pub(super) fn path(&self, extension: &str) -> PathBuf {
+        self.path.with_extension(extension)
+    }
+
+    /// Unsynced bytes keep the file open, so that the sync that covers them sees their write errors.
+    pub(super) fn set_dirty(&self, dirty: bool) {
+        self.dirty.store(dirty, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// The segment's file, opened when it is not.
+    pub(super) fn file(self: &Arc<Self>) -> Result<Arc<dyn DiskFile>, StorageError> {
+        let mut slot = held(&self.slot);
+        self.used.store(self.files.now(), Ordering::Relaxed);
+        if let Some(file) = slot.as_ref() {
+            return Ok(Arc::clone(file));
+        }
+        let mut opened = self.files.disk().open(&self.path, Mode::Write);
+        if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(EMFILE)) {
+            drop(slot);
+            self.files.relieve();
+            slot = held(&self.slot);
+            opened = self.files.disk().open(&self.path, Mode::Write);
+        }
+        let file = opened.map_err(StorageError::io("opening", &self.path))?;
+        *slot = Some(Arc::clone(&file));
+        drop(slot);
+        self.files.opened(self);
+        Ok(file)
+    }
+
+    /// Gives the segment the file it was just created with.
+    pub(super) fn adopt(self: &Arc<Self>, file: Arc<dyn DiskFile>) {
+        *held(&self.slot) = Some(file);
+        self.files.opened(self);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.slot.try_lock().map_or(true, |slot| slot.is_some())
+    }
+
+    pub(super) fn last_used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Closes the file (and forgets a closed segment's indexes) unless it is dirty or being used right now.
+    pub(super) fn close_idle(&self) -> bool {
+        let Ok(mut slot) = self.slot.try_lock() else { return false };
+        if self.is_dirty() || slot.take_if(|file| Arc::strong_count(file) == 1).is_none() {
+            return false;
+        }
+        if let Ok(mut indexes) = self.indexes.try_write()
+            && matches!(*indexes, Indexes::Closed { .. })
+        {
+            *indexes = Indexes::Unloaded;
+        }
+        true
+    }
+
+    /// Lets go of the file whatever its state.
+    pub(super) fn close(&self) {
+        *held(&self.slot) = None;
+    }
+
+    // Indexes.
+
+    /// Looks at the bytes of both indexes; a closed segment's are mapped first.
+    pub(super) fn with_indexes<T>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Result<T, StorageError> {
+        loop {
+            let indexes = self.indexes.read().unwrap_or_else(|held| held.into_inner());
+            match &*indexes {
+                Indexes::Growing(growing, _) => return Ok(look(&growing.offsets, &growing.times)),
+                Indexes::Closed { offsets, times } => return Ok(look(offsets.get(), times.get())),
+                Indexes::Unloaded => {}
+            }
+            drop(indexes);
+            self.load_closed()?;
+        }
+    }
+
+    /// Adds a batch to a growing segment's indexes by Kafka's rule: when more than `interval` bytes came since the last
+    /// entry, this batch gets one.
+    pub(super) fn index(&self, batch: &Located, interval: u32) {
+        let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
+        if let Indexes::Growing(growing, stamps) = &mut *indexes {
+            growing.add(self.base, batch, interval, stamps);
+        }
+    }
+
+    /// Entries of a growing segment's larger index, as a share of `segment.index.bytes`: whether one more could not fit.
+    pub(super) fn indexes_full(&self, index_bytes: u32) -> bool {
+        let indexes = self.indexes.read().unwrap_or_else(|held| held.into_inner());
+        match &*indexes {
+            Indexes::Growing(growing, _) => {
+                let limit = index_bytes as usize;
+                // One entry of the time index is kept free for the one that closing writes.
+                growing.offsets.len() + index::OFFSET_ENTRY > limit
+                    || growing.times.len() + 2 * index::TIME_ENTRY > limit
+            }
+            _ => false,
+        }
+    }
+
+    /// The largest timestamp and its offset; for a closed segment what its time index ends with.
+    pub(super) fn stamps(self: &Arc<Self>) -> Result<Stamps, StorageError> {
+        if let Indexes::Growing(_, stamps) = &*self.indexes.read().unwrap_or_else(|held| held.into_inner()) {
+            return Ok(*stamps);
+        }
+        self.with_indexes(|_, times| {
+            index::last_time(times).map_or(Stamps::NONE, |last| Stamps {
+                max: last.timestamp,
+                max_offset: self.base + i64::from(last.relative),
+            })
+        })
+    }
+
+    /// Turns to a growing segment, indexing from what the files hold: trusted entries up to the relative offset
+    /// `indexed_to` are kept. Returns where the walk over the rest has to begin.
+    pub(super) fn begin_growing(&self, indexed_to: i64) -> Result<u64, StorageError> {
+        let disk = self.files.disk().as_ref();
+        let mut growing = Growing {
+            offsets: read_raw(disk, &self.path("index"))?.unwrap_or_default(),
+            times: read_raw(disk, &self.path("timeindex"))?.unwrap_or_default(),
+            ..Growing::default()
+        };
+        let (offsets_len, times_len) = (growing.offsets.len(), growing.times.len());
+        growing.offsets.truncate(index::trusted_offsets(&growing.offsets, self.size(), indexed_to));
+        growing.times.truncate(index::trusted_times(&growing.times, indexed_to));
+        if growing.times.is_empty() {
+            // A lost time index can only be had back by walking from the start.
+            growing.offsets.clear();
+        }
+        // The time index counts only as far as the offset index does: the walk brings back what lies behind.
+        let last = index::last_offset(&growing.offsets);
+        let upto = last.map_or(0, |entry| i64::from(entry.relative) + 1);
+        growing.times.truncate(index::trusted_times(&growing.times, upto));
+        let stamps = index::last_time(&growing.times).map_or(Stamps::NONE, |entry| Stamps {
+            max: entry.timestamp,
+            max_offset: self.base + i64::from(entry.relative),
+        });
+        // A file that holds more than is trusted is written again from the start.
+        growing.offsets_written = if offsets_len == growing.offsets.len() { offsets_len } else { 0 };
+        growing.times_written = if times_len == growing.times.len() { times_len } else { 0 };
+        *self.indexes.write().unwrap_or_else(|held| held.into_inner()) = Indexes::Growing(growing, stamps);
+        Ok(last.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// Forgets index entries of batches that a cut took away.
+    pub(super) fn cut_indexes(&self, size: u64, end: i64) {
+        let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
+        if let Indexes::Growing(growing, stamps) = &mut *indexes {
+            let relative = end - self.base;
+            let offsets = index::trusted_offsets(&growing.offsets, size, relative);
+            let times = index::trusted_times(&growing.times, relative);
+            if offsets < growing.offsets.len() {
+                growing.offsets.truncate(offsets);
+                growing.offsets_written = 0;
+            }
+            if times < growing.times.len() {
+                growing.times.truncate(times);
+                growing.times_written = 0;
+            }
+            if stamps.max_offset >= end {
+                *stamps = index::last_time(&growing.times).map_or(Stamps::NONE, |entry| Stamps {
+                    max: entry.timestamp,
+                    max_offset: self.base + i64::from(entry.relative),
+                });
+            }
+        }
+    }
+
+    /// Writes what the index files lack. With `last_stamp` the largest timestamp so far gets its entry too, as Kafka
+    /// writes it when a segment is closed. With `durable` the files are synced.
+    pub(super) fn write_indexes(&self, last_stamp: bool, durable: bool) -> Result<(), StorageError> {
+        let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
+        let Indexes::Growing(growing, stamps) = &mut *indexes else { return Ok(()) };
+        if last_stamp && stamps.max >= 0 {
+            let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);
+            index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
+        }
+        self.write_index("index", &growing.offsets, &mut growing.offsets_written, durable)?;
+        self.write_index("timeindex", &growing.times, &mut growing.times_written, durable)
+    }
+
+    fn write_index(
+        &self,
+        extension: &str,
+        bytes: &[u8],
+        written: &mut usize,
+        durable: bool,
+    ) -> Result<(), StorageError> {
+        if *written == bytes.len() && *written > 0 {
+            return Ok(());
+        }
+        let path = self.path(extension);
+        if *written == 0 {
+            // Also where the file must shrink: an older mapping keeps the file that it has.
+            replace_raw(self.files.disk().as_ref(), &path, bytes, durable)?;
+        } else {
+            let write = || -> io::Result<()> {
+                let file = self.files.disk().open(&path, Mode::Write)?;
+                let rest = bytes.get(*written..).unwrap_or_default();
+                file.write_vectored_at(&[io::IoSlice::new(rest)], *written as u64)?;
+                if durable { file.sync() } else { Ok(()) }
+            };
+            write().map_err(StorageError::io("writing", &path))?;
+        }
+        *written = bytes.len();
+        Ok(())
+    }
+
+    /// A rolled segment takes no more batches: its indexes leave memory and are mapped when needed.
+    pub(super) fn end_growing(&self) {
+        *self.indexes.write().unwrap_or_else(|held| held.into_inner()) = Indexes::Unloaded;
+    }
+
+    fn load_closed(self: &Arc<Self>) -> Result<(), StorageError> {
+        let offsets = self.open_index("index")?;
+        let times = self.open_index("timeindex")?;
+        let relative = self.end() - self.base;
+        let good = index::trusted_offsets(offsets.get(), self.size(), relative) == offsets.get().len()
+            && index::trusted_times(times.get(), relative) == times.get().len()
+            && !(times.get().is_empty() && self.size() > 0);
+        if !good {
+            return self.rebuild_closed();
+        }
+        let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
+        if matches!(*indexes, Indexes::Unloaded) {
+            *indexes = Indexes::Closed { offsets, times };
+        }
+        Ok(())
+    }
+
+    fn open_index(&self, extension: &str) -> Result<Bytes, StorageError> {
+        let path = self.path(extension);
+        let open = || -> io::Result<Bytes> {
+            let file = self.files.disk().open(&path, Mode::Read)?;
+            let len = file.len()?;
+            if len > 0
+                && let Some(fd) = file.fd()
+            {
+                return Ok(Bytes::Mapped(Map::new(fd)?));
+            }
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            super::disk::read_exact_at(file.as_ref(), &mut bytes, 0)?;
+            Ok(Bytes::Owned(bytes))
+        };
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Bytes::Owned(Vec::new())),
+            done => done.map_err(StorageError::io("reading", &path)),
+        }
+    }
+
+    /// A closed segment's indexes are missing or not as they should be: makes them anew from the batch headers.
+    fn rebuild_closed(self: &Arc<Self>) -> Result<(), StorageError> {
+        let file = self.file()?;
+        let mut growing = Growing::default();
+        let mut stamps = Stamps::NONE;
+        let mut walk = Walk::new(file.as_ref(), 0, self.size());
+        while let Step::Batch(batch) = walk.step().map_err(StorageError::io("reading", &self.path))? {
+            growing.add(self.base, &batch, DEFAULT_INTERVAL, &mut stamps);
+        }
+        if stamps.max >= 0 {
+            let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);
+            index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
+        }
+        let disk = self.files.disk().as_ref();
+        replace_raw(disk, &self.path("index"), &growing.offsets, false)?;
+        replace_raw(disk, &self.path("timeindex"), &growing.times, false)?;
+        let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
+        *indexes = Indexes::Closed { offsets: Bytes::Owned(growing.offsets), times: Bytes::Owned(growing.times) };
+        Ok(())
+    }
+}
+
+/// The interval of a rebuilt index (Kafka's default); what the topic says matters only for its size.
+const DEFAULT_INTERVAL: u32 = 4096;
+/// "Too many open files" (Linux).
+const EMFILE: i32 = 24;
+
+impl Growing {
+    fn add(&mut self, base: i64, batch: &Located, interval: u32, stamps: &mut Stamps) {
+        stamps.take(batch);
+        if self.since > u64::from(interval) {
+            let relative = i32::try_from(batch.header.last_offset() - base).unwrap_or(i32::MAX);
+            let position = u32::try_from(batch.position).unwrap_or(u32::MAX);
+            index::push_offset(&mut self.offsets, OffsetEntry { relative, position });
+            if stamps.max >= 0 {
+                let relative = i32::try_from(stamps.max_offset - base).unwrap_or(i32::MAX);
+                index::push_time(&mut self.times, TimeEntry { timestamp: stamps.max, relative });
+            }
+            self.since = 0;
+        }
+        self.since += batch.header.size() as u64;
+    }
+}
