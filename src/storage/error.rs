@@ -109,7 +109,6 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    #[allow(dead_code)]
     /// For `map_err`: an I/O failure with what was tried on what.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -84,7 +84,8 @@ impl Folder {
         let new = !has(&entries, MARK);
         check_mark(disk.as_ref(), path, new)?;
         let cluster_id = meta_properties(disk.as_ref(), path, &options)?;
-        let was_clean = new || matches!(checkpoint::read(disk.as_ref(), &path.join(CLEAN), *b"clea"), Ok(Some(_)));
+        let was_clean =
+            new || matches!(checkpoint::read(disk.as_ref(), &path.join(CLEAN), *b"clea"), Ok(Some(_)));
         let book = Book::open(&disk, path, was_clean)?;
         if has(&entries, CLEAN) {
             disk.remove(&path.join(CLEAN)).map_err(StorageError::io("removing", &path.join(CLEAN)))?;
@@ -284,7 +285,10 @@ fn meta_properties(disk: &dyn Disk, path: &Path, options: &FolderOptions) -> Res
     let bad = |reason| StorageError::BadFile { path: file.clone(), reason };
     let text = String::from_utf8(bytes).map_err(|_| bad("it is not text"))?;
     let value = |key: &str| {
-        text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key).map(|(_, v)| v.trim())
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(name, _)| name.trim() == key)
+            .map(|(_, v)| v.trim())
     };
     if value("node.id") != Some(options.node_id.to_string().as_str()) {
         return Err(bad("its node.id is not the one this daemon is set to"));

@@ -14,7 +14,7 @@ use super::epochs::Epochs;
 use super::folder::Entry;
 use super::producers::Producers;
 use super::segment::Segment;
-use super::{DiskFile, Folder, LogSettings, StorageError, held};
+use super::{Folder, LogSettings, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
 
 mod append;
@@ -205,7 +205,8 @@ impl Log {
         if let Some(core) = self.core.get() {
             return Ok(core);
         }
-        let entry: Option<Entry> = self.folder.entry(&self.name).filter(|entry| entry.topic_id == self.topic_id);
+        let entry: Option<Entry> =
+            self.folder.entry(&self.name).filter(|entry| entry.topic_id == self.topic_id);
         let (core, recovered) = self.load(entry)?;
         *held(&self.recovered) = recovered;
         Ok(self.core.get_or_init(|| core))

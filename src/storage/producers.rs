@@ -92,9 +92,10 @@ impl Producers {
                 _ => Err(StorageError::OutOfOrderSequence { producer_id, expected: 0, found }),
             };
         }
-        let twin = known.batches.iter().find(|batch| {
-            batch.first_sequence() == found && batch.last_sequence == header.last_sequence()
-        });
+        let twin = known
+            .batches
+            .iter()
+            .find(|batch| batch.first_sequence() == found && batch.last_sequence == header.last_sequence());
         if let Some(twin) = twin {
             return Ok(Verdict::Duplicate(*twin));
         }
@@ -259,10 +260,7 @@ mod tests {
             }
         }
         let forgotten = producers.judge(&batch(0, 0, 10, 0));
-        assert!(matches!(
-            forgotten,
-            Err(StorageError::OutOfOrderSequence { expected: 60, found: 0, .. })
-        ));
+        assert!(matches!(forgotten, Err(StorageError::OutOfOrderSequence { expected: 60, found: 0, .. })));
         // The same first sequence with another count is no duplicate.
         assert!(producers.judge(&batch(0, 50, 9, 0)).is_err());
     }

@@ -101,14 +101,7 @@ impl Segment {
         Arc::new(Self::with(files, folder, base, 0, base, indexes))
     }
 
-    fn with(
-        files: &Arc<Files>,
-        folder: &Path,
-        base: i64,
-        size: u64,
-        end: i64,
-        indexes: Indexes,
-    ) -> Self {
+    fn with(files: &Arc<Files>, folder: &Path, base: i64, size: u64, end: i64, indexes: Indexes) -> Self {
         Self {
             base,
             path: folder.join(file_name(base, "log")),
@@ -415,7 +408,8 @@ impl Segment {
         replace_raw(disk, &self.path("index"), &growing.offsets, false)?;
         replace_raw(disk, &self.path("timeindex"), &growing.times, false)?;
         let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
-        *indexes = Indexes::Closed { offsets: Bytes::Owned(growing.offsets), times: Bytes::Owned(growing.times) };
+        *indexes =
+            Indexes::Closed { offsets: Bytes::Owned(growing.offsets), times: Bytes::Owned(growing.times) };
         Ok(())
     }
 }

@@ -398,8 +398,9 @@ impl Disk for SimDisk {
         state.alive(state.life)?;
         state.syncs += 1;
         state.step()?;
-        let (done, pending) =
-            std::mem::take(&mut state.pending).into_iter().partition::<Vec<_>, _>(|change| change.touches(path));
+        let (done, pending) = std::mem::take(&mut state.pending)
+            .into_iter()
+            .partition::<Vec<_>, _>(|change| change.touches(path));
         state.pending = pending;
         for change in &done {
             apply_name(&mut state.safe_names, change);

@@ -104,7 +104,12 @@ impl Book {
         self.changed |= self.entries.remove(name).is_some();
     }
 
-    pub(super) fn note_dirty(&mut self, disk: &dyn Disk, folder: &Path, name: &str) -> Result<(), StorageError> {
+    pub(super) fn note_dirty(
+        &mut self,
+        disk: &dyn Disk,
+        folder: &Path,
+        name: &str,
+    ) -> Result<(), StorageError> {
         let path = folder.join(JOURNAL);
         let mut append = || -> io::Result<()> {
             let file = match &self.journal {
@@ -231,9 +236,15 @@ mod tests {
 
     #[test]
     fn entries_and_journal_come_back() {
-        let entry =
-            Entry { topic_id: TopicId([7; 16]), log_start: 1, recovery_point: 9, dirty: true, producers: true };
-        let entries = BTreeMap::from([("a-0".to_owned(), entry), ("b-1".to_owned(), Entry { dirty: false, ..entry })]);
+        let entry = Entry {
+            topic_id: TopicId([7; 16]),
+            log_start: 1,
+            recovery_point: 9,
+            dirty: true,
+            producers: true,
+        };
+        let entries =
+            BTreeMap::from([("a-0".to_owned(), entry), ("b-1".to_owned(), Entry { dirty: false, ..entry })]);
         let bytes = encode(&entries);
         assert_eq!(decode(&bytes), Some(entries));
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);

@@ -30,11 +30,15 @@ impl Log {
         leader_epoch: i32,
         log_append_time: Option<i64>,
     ) -> Result<Appended, StorageError> {
-        let batch = Batch::exactly(bytes).map_err(|_| StorageError::BadBatch("its length or magic is wrong"))?;
+        let batch =
+            Batch::exactly(bytes).map_err(|_| StorageError::BadBatch("its length or magic is wrong"))?;
         let core = self.core()?;
         let settings = self.settings();
         if bytes.len() as u64 > u64::from(settings.segment_bytes) {
-            return Err(StorageError::BatchTooLarge { len: bytes.len(), segment_bytes: settings.segment_bytes });
+            return Err(StorageError::BatchTooLarge {
+                len: bytes.len(),
+                segment_bytes: settings.segment_bytes,
+            });
         }
         let mut writer = held(&core.writer);
         self.check_open(&writer)?;
@@ -48,7 +52,8 @@ impl Log {
             });
         }
         let base_offset = self.log_end();
-        let stamp = Restamp { base_offset, leader_epoch, log_append_time, max_timestamp: summary.max_timestamp };
+        let stamp =
+            Restamp { base_offset, leader_epoch, log_append_time, max_timestamp: summary.max_timestamp };
         let head = restamp_header(&batch, &stamp);
         let Some(header) = plausible(&head) else {
             return Err(StorageError::BadBatch("its header is impossible"));
@@ -131,7 +136,9 @@ impl Log {
             return Ok(());
         }
         let waited = match writer.first_timestamp {
-            Some(first) if batch.header.max_timestamp >= 0 => batch.header.max_timestamp.saturating_sub(first),
+            Some(first) if batch.header.max_timestamp >= 0 => {
+                batch.header.max_timestamp.saturating_sub(first)
+            }
             _ => self.folder.clock().wall_ms().saturating_sub(writer.created_ms),
         };
         let due = size + batch.header.size() as u64 > u64::from(settings.segment_bytes)
@@ -230,7 +237,9 @@ impl Log {
     /// An I/O error that means "disk full" says so.
     pub(super) fn full_or(&self, error: StorageError) -> StorageError {
         match error {
-            StorageError::Io { source, .. } if is_full(&source) => StorageError::Full { log: self.name.clone() },
+            StorageError::Io { source, .. } if is_full(&source) => {
+                StorageError::Full { log: self.name.clone() }
+            }
             other => other,
         }
     }

@@ -70,7 +70,8 @@ impl Log {
         }
         let disk = self.folder.disk();
         if let Some(text) = &due.epochs {
-            replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), true).map_err(into_io)?;
+            replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), true)
+                .map_err(into_io)?;
         } else if due.dir {
             disk.sync_dir(&self.dir)?;
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::recovery::Recovery;
 use super::{Boundary, Core, Damage, Log, Recovered, Writer};
 use crate::model::id::TopicId;
+use crate::storage::StorageError;
 use crate::storage::batches::{Step, Walk};
 use crate::storage::checkpoint::{self, read_raw, replace_raw};
 use crate::storage::disk::{Entry as DirEntry, Mode};
@@ -15,7 +16,6 @@ use crate::storage::epochs::{self, Epochs};
 use crate::storage::folder::Entry;
 use crate::storage::producers::Producers;
 use crate::storage::segment::{Segment, file_name};
-use crate::storage::StorageError;
 
 /// Where a log starts that DeleteRecords moved; replaced whole.
 pub(super) const START: &str = "klog-start";
@@ -68,7 +68,9 @@ impl Log {
         let disk = self.folder.disk();
         let found = match disk.list(&self.dir) {
             Ok(entries) => Found::new(&entries),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && entry.is_none_or(|entry| entry.dirty) => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && entry.is_none_or(|entry| entry.dirty) =>
+            {
                 disk.create_dir(&self.dir).map_err(StorageError::io("creating", &self.dir))?;
                 Found::default()
             }
@@ -122,7 +124,8 @@ impl Log {
     /// A log without segments: its first one begins at `base`.
     fn begin(&self, base: i64, start: i64) -> Result<(Core, Option<Recovered>), StorageError> {
         let path = self.dir.join(file_name(base, "log"));
-        let file = self.folder.disk().open(&path, Mode::Create).map_err(StorageError::io("creating", &path))?;
+        let file =
+            self.folder.disk().open(&path, Mode::Create).map_err(StorageError::io("creating", &path))?;
         let active = Segment::growing(self.folder.files(), &self.dir, base);
         active.adopt(file);
         let boundary = Boundary { base, position: 0, offset: base };

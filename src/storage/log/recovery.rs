@@ -62,7 +62,9 @@ impl<'l> Recovery<'l> {
             last
         };
         for at in 0..checked {
-            let (Some(&(base, size)), Some(&(next, _))) = (self.bases.get(at), self.bases.get(at + 1)) else { break };
+            let (Some(&(base, size)), Some(&(next, _))) = (self.bases.get(at), self.bases.get(at + 1)) else {
+                break;
+            };
             self.segments.push(Segment::closed(self.log.folder.files(), &self.log.dir, base, size, next));
             self.end = next;
         }
@@ -94,7 +96,8 @@ impl<'l> Recovery<'l> {
         let segment = Segment::growing(files, dir, base);
         segment.publish(size, base);
         let trusted_to = if self.dirty { self.recovery_point } else { i64::MAX };
-        let mut from = segment.begin_growing((trusted_to.saturating_sub(base)).clamp(0, i64::from(i32::MAX) + 1))?;
+        let mut from =
+            segment.begin_growing((trusted_to.saturating_sub(base)).clamp(0, i64::from(i32::MAX) + 1))?;
         self.end = base;
         let interval = self.log.settings().index_interval_bytes;
         let file = segment.file()?;
@@ -198,11 +201,7 @@ impl<'l> Recovery<'l> {
                 },
             };
             self.report.damaged.push(self.end..offset);
-            self.damaged.push(Damage {
-                base: segment.base,
-                position: at..behind,
-                offsets: self.end..offset,
-            });
+            self.damaged.push(Damage { base: segment.base, position: at..behind, offsets: self.end..offset });
             self.end = offset;
             at = behind;
         }
@@ -345,7 +344,9 @@ impl<'f> Window<'f> {
             let len = usize::try_from(self.size - at).unwrap_or(WINDOW).min(WINDOW);
             let window = self.bytes(at, len)?;
             let candidate = window.windows(HEADER_LEN).position(|bytes| {
-                bytes.first().is_some_and(|&high| high < 0x80) && bytes.get(16) == Some(&2) && might_be(bytes, expected)
+                bytes.first().is_some_and(|&high| high < 0x80)
+                    && bytes.get(16) == Some(&2)
+                    && might_be(bytes, expected)
             });
             let Some(skip) = candidate else {
                 at += (len - HEADER_LEN + 1) as u64;

@@ -120,6 +120,10 @@ impl Log {
         let Ok(records) = inflate.records(&batch, MAX_INFLATED) else { return Ok(None) };
         let found = records.map_while(Result::ok).find(|record| wanted(record));
         let leader_epoch = located.header.leader_epoch;
-        Ok(found.map(|record| TimedOffset { timestamp: record.timestamp, offset: record.offset, leader_epoch }))
+        Ok(found.map(|record| TimedOffset {
+            timestamp: record.timestamp,
+            offset: record.offset,
+            leader_epoch,
+        }))
     }
 }
