@@ -1,9 +1,8 @@
 //! What can go wrong inside the broker, as facts; protocol codes are chosen in `api`, text at the edges.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::id::TopicPartition;
+use super::catalog::Refusal;
 use crate::record::RecordError;
 use crate::schema::SchemaError;
 use crate::storage::StorageError;
@@ -23,6 +22,18 @@ pub enum BrokerError {
     /// Bytes of an internal topic can not be read or written.
     #[error("{0}")]
     Schema(#[from] SchemaError),
+    /// A batch of a transaction, which there are none of here yet.
+    #[error("transactions are not served here")]
+    Transactional,
+    /// What was written was cut off again: a sync failed before it reached the disk.
+    #[error("what was written did not reach the disk")]
+    Lost,
+    /// The catalog refuses a change.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// The machine gives no random bytes.
+    #[error("the machine gives no random bytes")]
+    NoRandom,
     /// The broker is closing: nothing new is stored.
     #[error("the broker is closing")]
     Closing,
@@ -53,16 +64,6 @@ pub enum OpenError {
         offset: i64,
         /// What is wrong with it.
         source: SchemaError,
-    },
-    /// A batch of an internal topic is damaged.
-    #[error("a batch of {partition} in {folder} is damaged: {source}", folder = folder.display())]
-    Damaged {
-        /// Which log.
-        partition: TopicPartition,
-        /// The data folder.
-        folder: PathBuf,
-        /// What is wrong with it.
-        source: RecordError,
     },
     /// The catalog or an internal topic could not be written.
     #[error("{0}")]

@@ -1,25 +1,55 @@
 //! What the daemon is, callable without a socket: catalog, partitions, group commit, groups, and the Kafka APIs over
 //! them; it must never write to a socket or a terminal, nor acknowledge what a power cut can take back.
 //!
-//! Locks: each is a short std mutex that is named with what it guards where it stands; none is held across an await.
+//! Locks: `state` guards what exists (read by all, written for the moment of a change), `changing` lets one change of
+//! the catalog happen at a time and is held over its sync, on a blocking thread only. None is held across an await.
 
+mod admin;
 pub mod api;
+pub mod catalog;
+mod closing;
 mod error;
+mod fetch_session;
+mod flusher;
 pub mod groups;
+mod housekeeping;
+pub mod marks;
+mod open;
 mod partition;
 mod peer;
+mod producer_ids;
+mod random;
 pub mod settings;
+mod topic;
+pub mod topic_settings;
 
+pub use admin::AdminError;
 pub use error::{BrokerError, OpenError};
+pub(crate) use partition::Watch;
 pub use partition::{InternalRecord, Partition};
 pub use peer::Peer;
+pub use topic::Topic;
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::Notify;
+
+use catalog::Catalog;
+use closing::Closing;
+use fetch_session::Sessions;
+use groups::Groups;
+use partition::Surroundings;
+use producer_ids::ProducerIds;
+use random::Random;
+use settings::Settings;
+use topic_settings::TopicSettings;
 
 use crate::model::id::TopicId;
+use crate::model::name;
 use crate::model::time::Clock;
-use crate::storage::Disk;
+use crate::storage::{Folder, StorageError};
 
 /// What a broker is opened with.
 #[derive(Debug, Clone)]
@@ -27,103 +57,227 @@ pub struct BrokerOptions {
     /// The data folder.
     pub data: PathBuf,
     /// The broker's settings.
-    pub settings: settings::Settings,
+    pub settings: Settings,
     /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
+    /// How many descriptors the logs may hold open together.
+    pub max_open_files: usize,
+}
+
+impl BrokerOptions {
+    /// Default settings over the folder `data`.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self { data: data.into(), settings: Settings::default(), seed: None, max_open_files: 512 }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    catalog: Catalog,
+    live: HashMap<Arc<str>, Arc<Topic>>,
 }
 
 /// One node: a cluster of one.
-pub struct Broker {}
+pub struct Broker {
+    settings: Settings,
+    default_topic_settings: Arc<TopicSettings>,
+    node_id: i32,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    folder: Arc<Folder>,
+    metadata: Arc<Partition>,
+    state: RwLock<State>,
+    changing: Mutex<()>,
+    around: Surroundings,
+    producer_ids: ProducerIds,
+    sessions: Sessions,
+    groups: Groups,
+    deleted: Notify,
+    closing: Closing,
+}
 
 impl Broker {
-    /// Opens the data folder and reads the catalog; recovers what the last process left unclean.
-    ///
-    /// # Errors
-    /// See [`OpenError`]; a folder that is not klog's is not touched.
-    pub fn open(
-        _options: BrokerOptions,
-        _disk: Arc<dyn Disk>,
-        _clock: Arc<dyn Clock>,
-    ) -> Result<Arc<Self>, OpenError> {
-        unimplemented!()
-    }
-
-    /// Opens the data folder on the machine's own disk and clock.
-    ///
-    /// # Errors
-    /// As [`Broker::open`].
-    pub fn open_on_this_machine(options: BrokerOptions) -> Result<Arc<Self>, OpenError> {
-        Self::open(
-            options,
-            Arc::new(crate::storage::RealDisk),
-            Arc::new(crate::model::time::SystemClock::new()),
-        )
-    }
-
     /// The housekeeping: retention, checkpoints, group timers. The server runs it on one of its threads until the
     /// broker is closed; it wakes at most once a second, and not at all while nothing is due.
     pub async fn tasks(self: Arc<Self>) {
-        unimplemented!()
+        tokio::select! {
+            () = housekeeping::run(Arc::clone(&self)) => {}
+            () = groups::run(Arc::clone(&self)) => {}
+        }
     }
 
     /// Stops: no new appends, everything synced, checkpoints and the clean mark written.
     ///
     /// # Errors
     /// A failing disk; the next start then recovers.
-    pub async fn close(&self) -> Result<(), BrokerError> {
-        unimplemented!()
+    pub async fn close(self: &Arc<Self>) -> Result<(), BrokerError> {
+        if !self.closing.set() {
+            return Ok(());
+        }
+        self.groups.close();
+        self.blocking(Self::close_blocking).await?
+    }
+
+    fn close_blocking(&self) -> Result<(), BrokerError> {
+        self.around.flusher.stop();
+        let mut failed = None;
+        let topics = self.topics();
+        let opened = topics.iter().flat_map(|topic| topic.opened()).chain([&self.metadata]);
+        for partition in opened {
+            partition.leave();
+            if let Err(error) = partition.log().close() {
+                tracing::error!(partition = %partition.id(), %error, "a log could not be closed");
+                failed.get_or_insert(error);
+            }
+        }
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(self.folder.close_clean()?),
+        }
+    }
+
+    /// Whether [`Broker::close`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_set()
+    }
+
+    /// Answers once [`Broker::close`] was called.
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// Runs what blocks on a thread for that.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, BrokerError> {
+        let broker = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&broker)).await.map_err(|_| BrokerError::Closing)
     }
 
     /// This node's id, `node.id`.
     pub fn node_id(&self) -> i32 {
-        unimplemented!()
+        self.node_id
     }
 
     /// The cluster's id, as its text.
     pub fn cluster_id(&self) -> &str {
-        unimplemented!()
+        self.folder.cluster_id()
+    }
+
+    fn directory_id(&self) -> TopicId {
+        TopicId::ZERO
     }
 
     /// The settings in force.
-    pub fn settings(&self) -> &settings::Settings {
-        unimplemented!()
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The clock that everything in the broker goes by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        unimplemented!()
-    }
-
-    /// A partition by its topic's name; `None` where the catalog has none.
-    pub fn partition(&self, _topic: &str, _partition: i32) -> Option<Arc<Partition>> {
-        unimplemented!()
-    }
-
-    /// A topic's id by its name.
-    pub fn topic_id(&self, _topic: &str) -> Option<TopicId> {
-        unimplemented!()
-    }
-
-    /// A topic's name by its id.
-    pub fn topic_name(&self, _id: &TopicId) -> Option<Arc<str>> {
-        unimplemented!()
+        &self.clock
     }
 
     /// The groups this node coordinates.
-    pub fn groups(&self) -> &groups::Groups {
-        unimplemented!()
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
+    }
+
+    /// Bytes appended that no sync has covered yet.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.around.flusher.unsynced()
+    }
+
+    /// Answers when there is room for more unsynced bytes: at once, nearly always.
+    async fn room(&self) {
+        self.around.flusher.room().await;
+    }
+
+    fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    fn random_positive(&self) -> Option<i32> {
+        self.random.positive().ok()
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A topic by its name.
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.state().live.get(name).cloned()
+    }
+
+    /// A topic by its id.
+    pub fn topic_by_id(&self, id: &TopicId) -> Option<Arc<Topic>> {
+        let state = self.state();
+        state.catalog.name(id).and_then(|name| state.live.get(name)).cloned()
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        let state = self.state();
+        state.catalog.topics().filter_map(|entry| state.live.get(&entry.name)).cloned().collect()
+    }
+
+    /// A partition of a topic, opened if it was not; `None` where there is none of that index.
+    ///
+    /// # Errors
+    /// Its log can not be opened.
+    pub fn partition_of(
+        &self,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<Option<Arc<Partition>>, StorageError> {
+        topic.partition(partition, &self.folder, &self.around)
+    }
+
+    /// A partition by its topic's name; `None` where the catalog has none, or its log can not be opened.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        let topic = self.topic(topic)?;
+        match self.partition_of(&topic, partition) {
+            Ok(partition) => partition,
+            Err(error) => {
+                tracing::error!(topic = %topic.name(), partition, %error, "a log can not be opened");
+                None
+            }
+        }
+    }
+
+    /// A topic's id by its name.
+    pub fn topic_id(&self, topic: &str) -> Option<TopicId> {
+        self.topic(topic).map(|topic| topic.id())
+    }
+
+    /// A topic's name by its id.
+    pub fn topic_name(&self, id: &TopicId) -> Option<Arc<str>> {
+        self.state().catalog.name(id).cloned()
     }
 
     /// Number of partitions of a topic; `None` where there is no such topic.
-    pub fn partition_count(&self, _topic: &str) -> Option<i32> {
-        unimplemented!()
+    pub fn partition_count(&self, topic: &str) -> Option<i32> {
+        self.topic(topic).map(|topic| topic.partition_count())
     }
 
-    /// Makes sure an internal topic is there (`__consumer_offsets`), with the number of partitions of its setting.
-    ///
-    /// # Errors
-    /// A failing disk.
-    pub async fn ensure_internal(self: &Arc<Self>, _topic: &'static str) -> Result<(), BrokerError> {
-        unimplemented!()
+    /// The settings in force for what was given on a topic. Internal topics are always synced.
+    fn topic_settings(&self, given: BTreeMap<String, String>, topic: &str) -> Arc<TopicSettings> {
+        if given.is_empty() && !name::is_internal(topic) {
+            return Arc::clone(&self.default_topic_settings);
+        }
+        let mut settings = TopicSettings::of(given, &self.settings);
+        if name::is_internal(topic) {
+            settings.log.flush_messages = 1;
+            settings.log.retention_ms = -1;
+            settings.log.retention_bytes = -1;
+        }
+        Arc::new(settings)
     }
 }

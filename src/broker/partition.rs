@@ -1,11 +1,33 @@
 //! One partition as the broker sees it: a log, its high watermark, and who waits for it; nothing above the high
 //! watermark is ever shown to a consumer.
+//!
+//! Locks: `waiting` guards who waits, `lazy` the place among the flusher's logs that may stay unsynced; each is held
+//! for an insertion or a removal.
+
+mod read;
+
+pub(super) use read::replay;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
 
-use super::BrokerError;
-use crate::record::Record;
-use crate::storage::Appended;
+use super::flusher::Flusher;
+use super::housekeeping::Touched;
+use super::marks::{HighWatermark, LogEnd, Marks};
+use super::topic_settings::TopicSettings;
+use super::{BrokerError, topic_settings};
+use crate::model::id::{TopicId, TopicPartition};
+use crate::record::{
+    Batch, BatchBuilder, BatchSummary, Decompressor, ProducerStamp, RecordError, Rules, TimestampRule,
+    validate_produce,
+};
+use crate::storage::{Appended, Log};
 
 /// A record of an internal topic, to be stored with the broker's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,52 +38,392 @@ pub struct InternalRecord {
     pub value: Option<Bytes>,
 }
 
+/// Where a partition stands with the flusher.
+mod sync_state {
+    /// Nothing to sync.
+    pub(super) const IDLE: u8 = 0;
+    /// In the flusher's queue.
+    pub(super) const QUEUED: u8 = 1;
+    /// Being synced.
+    pub(super) const SYNCING: u8 = 2;
+    /// Being synced, and appended to meanwhile: to be queued again.
+    pub(super) const AGAIN: u8 = 3;
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// By the offset that must be below the high watermark, and a number that tells equals apart.
+    durable: BTreeMap<(i64, u64), oneshot::Sender<Result<(), BrokerError>>>,
+    moves: HashMap<u64, Arc<Notify>>,
+    next: u64,
+}
+
+thread_local! {
+    /// Contexts and buffer for walking compressed batches: one a worker.
+    static INFLATE: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+}
+
+/// What a partition needs of the broker around it.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) flusher: Arc<Flusher>,
+    pub(super) touched: Arc<Touched>,
+}
+
 /// One partition.
-pub struct Partition {}
+pub struct Partition {
+    log: Arc<Log>,
+    leader_epoch: i32,
+    settings: Arc<RwLock<Arc<TopicSettings>>>,
+    high_watermark: HighWatermark,
+    waiting: Mutex<Waiting>,
+    around: Surroundings,
+    sync_state: AtomicU8,
+    lazy: Mutex<Option<(Duration, u64)>>,
+    unsynced_bytes: AtomicU64,
+    unsynced_records: AtomicI64,
+    touched: AtomicBool,
+    gone: AtomicBool,
+}
 
 impl Partition {
+    /// A partition over its opened log. Everything in the log is taken for durable: recovery synced what it kept.
+    pub(super) fn new(
+        log: Arc<Log>,
+        leader_epoch: i32,
+        settings: Arc<RwLock<Arc<TopicSettings>>>,
+        around: Surroundings,
+    ) -> Arc<Self> {
+        let high_watermark = HighWatermark::new(log.log_end());
+        Arc::new(Self {
+            log,
+            leader_epoch,
+            settings,
+            high_watermark,
+            waiting: Mutex::default(),
+            around,
+            sync_state: AtomicU8::new(sync_state::IDLE),
+            lazy: Mutex::new(None),
+            unsynced_bytes: AtomicU64::new(0),
+            unsynced_records: AtomicI64::new(0),
+            touched: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Which partition this is.
+    pub fn id(&self) -> &TopicPartition {
+        self.log.partition()
+    }
+
+    /// The topic's id.
+    pub fn topic_id(&self) -> TopicId {
+        self.log.topic_id()
+    }
+
+    /// The epoch of the leader, which is this node: it rises at every start that was not clean.
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// The log itself.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The topic's settings in force.
+    pub fn settings(&self) -> Arc<TopicSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Log start offset.
+    pub fn log_start(&self) -> i64 {
+        self.log.log_start()
+    }
+
+    /// High watermark: the end of what consumers may see.
+    pub fn high_watermark(&self) -> i64 {
+        // A failed sync cuts the log back; a topic that is not synced may then end before its old mark.
+        self.high_watermark.get().min(self.log.log_end())
+    }
+
+    /// Log end offset.
+    pub fn log_end(&self) -> i64 {
+        self.log.log_end()
+    }
+
+    /// All marks. Without transactions everything below the high watermark is stable.
+    pub fn marks(&self) -> Marks {
+        let log_start = self.log.log_start();
+        let high_watermark = self.high_watermark().max(log_start);
+        let log_end = LogEnd(self.log.log_end().max(high_watermark));
+        Marks { log_start, last_stable: high_watermark, high_watermark, log_end }
+    }
+
+    /// Checks a client's batch and appends it; the flusher is woken. `produce_version` is that of the request.
+    ///
+    /// # Errors
+    /// What is wrong with the batch, a sequence that does not follow, a failing or closed log.
+    pub fn append_client(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        produce_version: i16,
+        now_ms: i64,
+    ) -> Result<Appended, BrokerError> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(BrokerError::UnknownPartition);
+        }
+        let settings = self.settings();
+        let rules = rules(&settings, produce_version, now_ms);
+        let summary = INFLATE.with_borrow_mut(|inflate| validate_produce(bytes, &rules, inflate))?;
+        if summary.header.is_transactional() {
+            return Err(BrokerError::Transactional);
+        }
+        let append_time = settings.log_append_time.then_some(now_ms);
+        self.append(bytes, &summary, append_time)
+    }
+
     /// Appends records of an internal topic as one batch, stamped `now_ms`; the flusher is woken. They are durable
     /// (and visible) once [`Partition::durable`] of their last offset answers.
     ///
     /// # Errors
     /// A failing or closed log.
     pub fn append_internal(
-        &self,
-        _records: &[InternalRecord],
-        _now_ms: i64,
+        self: &Arc<Self>,
+        records: &[InternalRecord],
+        now_ms: i64,
     ) -> Result<Appended, BrokerError> {
-        unimplemented!()
+        let bytes = internal_batch(records, now_ms)?;
+        let summary = BatchSummary::trusted(&Batch::exactly(&bytes)?);
+        self.append(&bytes, &summary, None)
     }
 
-    /// Answers when the record at `offset` survives a power cut.
+    fn append(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        summary: &BatchSummary,
+        append_time: Option<i64>,
+    ) -> Result<Appended, BrokerError> {
+        let appended = self.log.append(bytes, summary, self.leader_epoch, append_time)?;
+        if appended.duplicate {
+            return Ok(appended);
+        }
+        self.count_unsynced(bytes.len() as u64, i64::from(summary.header.count));
+        Ok(appended)
+    }
+
+    /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.
+    fn count_unsynced(self: &Arc<Self>, bytes: u64, records: i64) {
+        if !self.touched.swap(true, Ordering::AcqRel) {
+            self.around.touched.add(Arc::clone(self));
+        }
+        let flusher = &self.around.flusher;
+        self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
+        flusher.appended(bytes);
+        let settings = self.settings();
+        let unsynced = self.unsynced_records.fetch_add(records, Ordering::AcqRel).saturating_add(records);
+        if unsynced >= settings.log.flush_messages {
+            if self.queue_for_sync() {
+                flusher.push(Arc::clone(self));
+            }
+        } else {
+            let mut lazy = lock(&self.lazy);
+            if lazy.is_none() {
+                let within =
+                    u64::try_from(settings.log.flush_ms).ok().filter(|_| settings.log.flush_ms != i64::MAX);
+                *lazy = flusher.push_lazy(self, within.map(Duration::from_millis));
+            }
+        }
+        if settings.log.flush_messages != 1 {
+            let end = LogEnd(self.log.log_end());
+            self.advance(end.0, end);
+        }
+    }
+
+    /// Answers when the record at `offset` is below the high watermark: at once on a topic that is not synced, else
+    /// when it survives a power cut.
     ///
     /// # Errors
     /// The sync failed, or the log was closed or deleted meanwhile.
-    pub async fn durable(&self, _offset: i64) -> Result<(), BrokerError> {
-        unimplemented!()
+    pub async fn durable(&self, offset: i64) -> Result<(), BrokerError> {
+        match self.when_durable(offset) {
+            Ok(()) => Ok(()),
+            Err(Wait::Failed(error)) => Err(error),
+            Err(Wait::Until(told)) => told.await.unwrap_or(Err(BrokerError::UnknownPartition)),
+        }
     }
 
-    /// Reads every record from the log's start to its end, in order, damaged ranges aside; control batches are left
-    /// out. Blocking.
+    fn when_durable(&self, offset: i64) -> Result<(), Wait> {
+        let mut waiting = lock(&self.waiting);
+        if offset < self.high_watermark.get() {
+            return Ok(());
+        }
+        if self.gone.load(Ordering::Acquire) {
+            return Err(Wait::Failed(BrokerError::UnknownPartition));
+        }
+        if offset >= self.log.log_end() {
+            // Cut off by a failed sync before the caller came to wait.
+            return Err(Wait::Failed(BrokerError::Lost));
+        }
+        let (tell, told) = oneshot::channel();
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.durable.insert((offset, number), tell);
+        Err(Wait::Until(told))
+    }
+
+    /// Answers when everything appended before the call is below the high watermark.
     ///
     /// # Errors
-    /// A failing disk.
-    pub fn replay(&self, _each: &mut dyn FnMut(Record<'_>)) -> Result<(), BrokerError> {
-        unimplemented!()
+    /// As [`Partition::durable`].
+    pub async fn settled(&self) -> Result<(), BrokerError> {
+        let end = self.log.log_end();
+        if end <= self.high_watermark.get() {
+            return Ok(());
+        }
+        self.durable(end - 1).await
     }
 
-    /// Log start offset.
-    pub fn log_start(&self) -> i64 {
-        unimplemented!()
+    /// Lets `notify` be told, once, of the next move of the high watermark, until the answer is dropped.
+    pub(crate) fn watch(self: &Arc<Self>, notify: &Arc<Notify>) -> Watch {
+        let mut waiting = lock(&self.waiting);
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.moves.insert(number, Arc::clone(notify));
+        Watch { partition: Arc::clone(self), number }
     }
 
-    /// High watermark: the end of what consumers may see.
-    pub fn high_watermark(&self) -> i64 {
-        unimplemented!()
+    /// Claims the right to put this partition into the flusher's queue.
+    pub(super) fn queue_for_sync(&self) -> bool {
+        use sync_state::{AGAIN, IDLE, QUEUED, SYNCING};
+        let claimed =
+            self.sync_state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
+                IDLE => Some(QUEUED),
+                SYNCING => Some(AGAIN),
+                _ => None,
+            });
+        claimed == Ok(IDLE)
     }
 
-    /// Log end offset.
-    pub fn log_end(&self) -> i64 {
-        unimplemented!()
+    /// Syncs the log, moves the high watermark and answers who waited; whether it is to be queued again. Only the
+    /// flusher's thread that took it from the queue calls this.
+    pub(super) fn sync(&self) -> bool {
+        use sync_state::{IDLE, QUEUED, SYNCING};
+        self.sync_state.store(SYNCING, Ordering::Release);
+        self.sync_log();
+        let done = self.sync_state.compare_exchange(SYNCING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+        if done.is_err() {
+            self.sync_state.store(QUEUED, Ordering::Release);
+        }
+        done.is_err()
     }
+
+    fn sync_log(&self) {
+        if let Some(due) = lock(&self.lazy).take() {
+            self.around.flusher.forget(due);
+        }
+        let bytes = self.unsynced_bytes.swap(0, Ordering::AcqRel);
+        self.unsynced_records.store(0, Ordering::Release);
+        match self.log.sync() {
+            Ok(end) => self.advance(end, LogEnd(self.log.log_end())),
+            Err(error) => self.fail(error.into()),
+        }
+        self.around.flusher.synced(bytes);
+    }
+
+    fn advance(&self, to: i64, end: LogEnd) {
+        if !self.high_watermark.advance(to, end) {
+            return;
+        }
+        let mut waiting = lock(&self.waiting);
+        let mark = self.high_watermark.get();
+        while let Some(first) = waiting.durable.first_entry() {
+            if first.key().0 >= mark {
+                break;
+            }
+            // Who no longer waits is not an error.
+            let _ = first.remove().send(Ok(()));
+        }
+        for (_, notify) in waiting.moves.drain() {
+            notify.notify_one();
+        }
+    }
+
+    /// Tells everyone who waits that it will not come: what is not durable now never will be.
+    fn fail(&self, error: BrokerError) {
+        if !self.gone.load(Ordering::Acquire) {
+            tracing::error!(partition = %self.id(), %error, "the log could not be synced and takes no more appends");
+        }
+        let mut waiting = lock(&self.waiting);
+        for (_, tell) in std::mem::take(&mut waiting.durable) {
+            let _ = tell.send(Err(error.clone()));
+        }
+        for (_, notify) in waiting.moves.drain() {
+            notify.notify_one();
+        }
+    }
+
+    /// Whether the topic was deleted or the broker closed.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Refuses what comes from now on and answers who waits: the topic is deleted, or the broker closes.
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.fail(BrokerError::UnknownPartition);
+    }
+
+    /// Lets the next append be noted again for the next checkpoint.
+    pub(super) fn untouch(&self) {
+        self.touched.store(false, Ordering::Release);
+    }
+}
+
+enum Wait {
+    Until(oneshot::Receiver<Result<(), BrokerError>>),
+    Failed(BrokerError),
+}
+
+/// Keeps a place among those who wait for a partition's high watermark to move; dropping it gives the place up.
+pub(crate) struct Watch {
+    partition: Arc<Partition>,
+    number: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        lock(&self.partition.waiting).moves.remove(&self.number);
+    }
+}
+
+fn rules(settings: &TopicSettings, produce_version: i16, now_ms: i64) -> Rules {
+    let timestamps = if settings.log_append_time {
+        TimestampRule::LogAppend
+    } else {
+        let bound = |ms: i64| if ms == i64::MAX { None } else { Some(ms) };
+        TimestampRule::Create {
+            min: bound(settings.timestamp_before_max_ms).map_or(i64::MIN, |ms| now_ms.saturating_sub(ms)),
+            max: bound(settings.timestamp_after_max_ms).map_or(i64::MAX, |ms| now_ms.saturating_add(ms)),
+        }
+    };
+    Rules {
+        produce_version,
+        max_batch_bytes: settings.max_message_bytes,
+        max_inflated_bytes: topic_settings::max_inflated_bytes(settings.max_message_bytes),
+        compacted: settings.compacted,
+        timestamps,
+    }
+}
+
+fn internal_batch(records: &[InternalRecord], now_ms: i64) -> Result<Vec<u8>, RecordError> {
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        builder.push(now_ms, record.key.as_deref(), record.value.as_deref(), &[]);
+    }
+    builder.finish_plain(ProducerStamp::NONE)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

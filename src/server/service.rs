@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::broker::api::Outcome;
+use crate::broker::api::{self, Outcome};
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
 
@@ -26,8 +26,9 @@ pub trait Service: Send + Sync + 'static {
 }
 
 impl Service for Broker {
-    fn call(self: &Arc<Self>, _peer: &Arc<Peer>, _header: RequestHeader, _body: Bytes) -> Call {
-        unimplemented!() // until broker::api::call is there
+    fn call(self: &Arc<Self>, peer: &Arc<Peer>, header: RequestHeader, body: Bytes) -> Call {
+        let (broker, peer) = (Arc::clone(self), Arc::clone(peer));
+        Box::pin(async move { api::call(&broker, &peer, &header, body).await })
     }
 
     fn tasks(self: &Arc<Self>) -> Tasks {

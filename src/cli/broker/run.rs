@@ -142,7 +142,7 @@ impl Daemon<'_> {
 
     fn open(&self, options: &DaemonOptions) -> Result<std::sync::Arc<Broker>, Failure> {
         let broker_options =
-            BrokerOptions { data: self.data().to_owned(), settings: options.settings.clone(), seed: None };
+            BrokerOptions { settings: options.settings.clone(), ..BrokerOptions::new(self.data()) };
         Broker::open_on_this_machine(broker_options).map_err(|error| {
             // Somebody was faster between the look at the lock and the opening.
             if let Err(held) = self.refuse_second() {

@@ -1,0 +1,188 @@
+//! Changes of the catalog: each is decided, appended, synced and only then applied and visible, so that nothing need
+//! ever be taken back; a failure leaves everything as it was.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use super::catalog::{Catalog, NewTopic, Refusal};
+use super::partition::InternalRecord;
+use super::{Broker, BrokerError, Topic};
+use crate::model::id::TopicId;
+use crate::model::name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use crate::schema::metadata::MetadataRecord;
+
+/// Why a topic was not made or not removed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AdminError {
+    /// The catalog refuses.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// It could not be stored.
+    #[error("{0}")]
+    Failed(#[from] BrokerError),
+}
+
+impl Broker {
+    /// Decides a change, stores its records durably and applies them. Blocking; one change at a time.
+    pub(super) fn change<T>(
+        &self,
+        decide: impl FnOnce(&Catalog) -> Result<(T, Vec<MetadataRecord>), Refusal>,
+    ) -> Result<T, BrokerError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let decided = decide(&self.state().catalog);
+        let (answer, records) = decided.map_err(|refusal| BrokerError::Refused(Box::new(refusal)))?;
+        self.store(&[&records])?;
+        self.apply(&records);
+        Ok(answer)
+    }
+
+    /// Appends each group of records as one batch, whole or not at all, and syncs.
+    fn store(&self, groups: &[&[MetadataRecord]]) -> Result<(), BrokerError> {
+        let now = self.clock.wall_ms();
+        for records in groups {
+            let encoded = records
+                .iter()
+                .map(|record| Ok(InternalRecord { key: None, value: Some(record.encode()?) }))
+                .collect::<Result<Vec<_>, BrokerError>>()?;
+            self.metadata.append_internal(&encoded, now)?;
+        }
+        self.metadata.log().sync()?;
+        Ok(())
+    }
+
+    fn apply(&self, records: &[MetadataRecord]) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for record in records {
+            state.catalog.apply(record);
+        }
+    }
+
+    /// Makes topics: folders and records are on disk when this answers. Blocking.
+    pub fn create_topics(&self, wanted: &[NewTopic]) -> Vec<Result<Arc<Topic>, AdminError>> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beside = Catalog::default();
+        let mut made = Vec::new();
+        let mut records = Vec::new();
+        for new in wanted {
+            let decided = self.decide_topic(new, &beside).and_then(|decided| {
+                let topic = self.make_folders(new, decided.0)?;
+                Ok((topic, decided.1))
+            });
+            made.push(decided.map(|(topic, decided)| {
+                decided.iter().for_each(|record| beside.apply(record));
+                records.push(decided);
+                topic
+            }));
+        }
+        let groups: Vec<&[MetadataRecord]> = records.iter().map(Vec::as_slice).collect();
+        if groups.is_empty() {
+            return made;
+        }
+        if let Err(error) = self.folder.sync().map_err(BrokerError::from).and_then(|()| self.store(&groups)) {
+            for done in made.iter_mut().filter(|done| done.is_ok()) {
+                *done = Err(error.clone().into());
+            }
+            return made;
+        }
+        self.apply(&records.concat());
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for topic in made.iter().flatten() {
+            state.live.insert(Arc::clone(topic.name()), Arc::clone(topic));
+        }
+        drop(state);
+        made
+    }
+
+    fn decide_topic(
+        &self,
+        new: &NewTopic,
+        beside: &Catalog,
+    ) -> Result<(TopicId, Vec<MetadataRecord>), AdminError> {
+        let id = self.random.id().map_err(|_| BrokerError::NoRandom)?;
+        beside.create_topic(new, id, self.node_id, TopicId::ZERO)?;
+        let records = self.state().catalog.create_topic(new, id, self.node_id, self.directory_id())?;
+        Ok((id, records))
+    }
+
+    /// Checks what [`Broker::create_topics`] would do, without doing it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_topic(&self, new: &NewTopic) -> Result<(), AdminError> {
+        self.decide_topic(new, &Catalog::default()).map(|_| ())
+    }
+
+    fn make_folders(&self, new: &NewTopic, id: TopicId) -> Result<Arc<Topic>, AdminError> {
+        let settings = self.topic_settings(new.configs.clone(), &new.name);
+        let count = usize::try_from(new.partitions).unwrap_or(0);
+        let epoch = self.state().catalog.leader_epoch();
+        let topic = Topic::new(new.name.as_str().into(), id, count, epoch, settings);
+        for index in 0..new.partitions {
+            topic.partition(index, &self.folder, &self.around).map_err(BrokerError::from)?;
+        }
+        Ok(topic)
+    }
+
+    /// Removes a topic: gone from the catalog, on disk, when this answers; its files follow. Blocking.
+    ///
+    /// # Errors
+    /// `Unknown`; a failing disk.
+    pub fn delete_topic(&self, name: &str) -> Result<(), AdminError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.state().catalog.delete_topic(name)?;
+        self.store(&[&records])?;
+        self.apply(&records);
+        let topic = self.state.write().unwrap_or_else(PoisonError::into_inner).live.remove(name);
+        let Some(topic) = topic else { return Ok(()) };
+        for index in 0..topic.partition_count() {
+            match topic.partition(index, &self.folder, &self.around) {
+                Ok(Some(partition)) => {
+                    partition.leave();
+                    if let Err(error) = partition.log().delete() {
+                        tracing::warn!(partition = %partition.id(), %error, "a deleted topic's folder is still there");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(topic = name, index, %error, "a deleted topic's folder is still there");
+                }
+            }
+        }
+        if let Err(error) = self.folder.sync() {
+            tracing::warn!(topic = name, %error, "a deleted topic's folders may come back as strays");
+        }
+        self.deleted.notify_one();
+        Ok(())
+    }
+
+    /// Makes sure an internal topic is there, with the number of partitions of its setting.
+    ///
+    /// # Errors
+    /// A failing disk.
+    pub async fn ensure_internal(self: &Arc<Self>, topic: &'static str) -> Result<(), BrokerError> {
+        if self.topic(topic).is_some() {
+            return Ok(());
+        }
+        let (partitions, segment) = match topic {
+            CONSUMER_OFFSETS => ("offsets.topic.num.partitions", "offsets.topic.segment.bytes"),
+            TRANSACTION_STATE => {
+                ("transaction.state.log.num.partitions", "transaction.state.log.segment.bytes")
+            }
+            _ => return Err(BrokerError::UnknownPartition),
+        };
+        let partitions = i32::try_from(self.settings.int(partitions)).unwrap_or(1);
+        let segment = self.settings.int(segment).max(1 << 20).to_string();
+        let configs = BTreeMap::from([
+            ("cleanup.policy".to_owned(), "compact".to_owned()),
+            ("compression.type".to_owned(), "producer".to_owned()),
+            ("segment.bytes".to_owned(), segment),
+        ]);
+        let new = NewTopic { name: topic.to_owned(), partitions, replication_factor: 1, configs };
+        let made = self.blocking(move |broker| broker.create_topics(&[new])).await?;
+        match made.into_iter().next() {
+            Some(Err(AdminError::Failed(error))) => Err(error),
+            // Made by another meanwhile is as good.
+            _ => Ok(()),
+        }
+    }
+}

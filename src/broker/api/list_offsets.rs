@@ -1,0 +1,109 @@
+//! ListOffsets (2), versions 1 to 11: where logs begin and end, and the first record at or after a time. The end is
+//! answered after a sync that covers everything appended before. Refuses special timestamps in versions that do not
+//! have them; what lies in remote storage is nothing (-1).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::error;
+use crate::broker::{Broker, BrokerError, Partition};
+use crate::storage::StorageError;
+use crate::wire::error::ErrorCode;
+use crate::wire::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+
+/// The special timestamps (`ListOffsetsRequest` of Kafka's clients).
+mod special {
+    pub(super) const LATEST: i64 = -1;
+    pub(super) const EARLIEST: i64 = -2;
+    pub(super) const MAX_TIMESTAMP: i64 = -3;
+    pub(super) const EARLIEST_LOCAL: i64 = -4;
+    pub(super) const LATEST_TIERED: i64 = -5;
+    pub(super) const EARLIEST_PENDING_UPLOAD: i64 = -6;
+}
+
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    version: i16,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    let mut seen = HashSet::new();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
+            let answer = if seen.insert((topic.name.clone(), asked.partition_index)) {
+                partition(broker, version, &topic.name, asked).await
+            } else {
+                Err(ErrorCode::INVALID_REQUEST)
+            };
+            partitions.push(answer.unwrap_or_else(|error_code| ListOffsetsPartitionResponse {
+                partition_index: asked.partition_index,
+                error_code,
+                ..ListOffsetsPartitionResponse::default()
+            }));
+        }
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+    }
+    ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+async fn partition(
+    broker: &Arc<Broker>,
+    version: i16,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
+    let found = broker.topic(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let partition = broker
+        .partition_of(&found, asked.partition_index)
+        .map_err(|error| error::of_storage(&error))?
+        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    error::check_epoch(&partition, asked.current_leader_epoch)?;
+    let first_version = match asked.timestamp {
+        special::EARLIEST_PENDING_UPLOAD => 11,
+        special::LATEST_TIERED => 9,
+        special::EARLIEST_LOCAL => 8,
+        special::MAX_TIMESTAMP => 7,
+        i64::MIN..special::EARLIEST_PENDING_UPLOAD => i16::MAX,
+        _ => 1,
+    };
+    if version < first_version {
+        return Err(ErrorCode::UNSUPPORTED_VERSION);
+    }
+    if asked.timestamp == special::LATEST {
+        partition.settled().await.map_err(|error| error::of_broker(&error))?;
+    }
+    let at = |timestamp, offset, leader_epoch| ListOffsetsPartitionResponse {
+        partition_index: asked.partition_index,
+        timestamp,
+        offset,
+        leader_epoch,
+        ..ListOffsetsPartitionResponse::default()
+    };
+    Ok(match asked.timestamp {
+        special::LATEST => at(-1, partition.marks().last_stable, partition.leader_epoch()),
+        special::EARLIEST | special::EARLIEST_LOCAL => at(-1, partition.log_start(), first_epoch(&partition)),
+        special::LATEST_TIERED | special::EARLIEST_PENDING_UPLOAD => at(-1, -1, -1),
+        timestamp => {
+            // Index and segment are read: not on the worker's time.
+            let found = broker.blocking(move |_| match timestamp {
+                special::MAX_TIMESTAMP => partition.max_timestamp(),
+                _ => partition.lookup_time(timestamp),
+            });
+            let found: Result<_, StorageError> =
+                found.await.map_err(|error: BrokerError| error::of_broker(&error))?;
+            match found.map_err(|error| error::of_storage(&error))? {
+                Some(found) => at(found.timestamp, found.offset, found.leader_epoch),
+                None => at(-1, -1, -1),
+            }
+        }
+    })
+}
+
+fn first_epoch(partition: &Partition) -> i32 {
+    let epochs = partition.log().leader_epochs().unwrap_or_default();
+    epochs.first().map_or(partition.leader_epoch(), |(epoch, _)| *epoch)
+}

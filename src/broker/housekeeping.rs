@@ -1,0 +1,118 @@
+//! What the broker does by itself: retention, checkpoints, freeing what was deleted; it sleeps until something is due
+//! and never polls.
+//!
+//! Locks: `Touched::list` guards the partitions written since the last checkpoint.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::Broker;
+use super::partition::Partition;
+
+/// Partitions that were written since the last checkpoint.
+#[derive(Default)]
+pub(super) struct Touched {
+    list: Mutex<Vec<Arc<Partition>>>,
+    first: Notify,
+}
+
+impl Touched {
+    /// Notes a partition; called once between two checkpoints.
+    pub(super) fn add(&self, partition: Arc<Partition>) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(partition);
+        if list.len() == 1 {
+            self.first.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Arc<Partition>> {
+        std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Runs until the broker closes.
+pub(super) async fn run(broker: Arc<Broker>) {
+    let every = |name| Duration::from_millis(u64::try_from(broker.settings.int(name)).unwrap_or(0).max(1));
+    let retention_every = every("log.retention.check.interval.ms");
+    let checkpoint_every = every("log.flush.offset.checkpoint.interval.ms").max(Duration::from_secs(1));
+    let mut retention = Instant::now() + retention_every;
+    let mut checkpoint: Option<Instant> = None;
+    let closing = broker.closing.cancelled();
+    tokio::pin!(closing);
+    loop {
+        tokio::select! {
+            () = &mut closing => return,
+            () = sleep_until(retention) => {
+                let _ = broker.blocking(Broker::retain).await;
+                retention = Instant::now() + retention_every;
+            }
+            () = sleep_until(checkpoint.unwrap_or(retention)), if checkpoint.is_some() => {
+                let _ = broker.blocking(Broker::checkpoint).await;
+                checkpoint = None;
+            }
+            () = broker.around.touched.first.notified(), if checkpoint.is_none() => {
+                checkpoint = Some(Instant::now() + checkpoint_every);
+            }
+            () = broker.deleted.notified() => {
+                let _ = broker.blocking(Broker::sweep).await;
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// Removes the segments that retention has passed, of all topics. Blocking.
+    pub fn retain(&self) {
+        let now = self.clock.wall_ms();
+        for topic in self.topics() {
+            if topic.is_internal() {
+                continue;
+            }
+            for index in 0..topic.partition_count() {
+                let partition = match topic.partition(index, &self.folder, &self.around) {
+                    Ok(Some(partition)) => partition,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        tracing::error!(topic = %topic.name(), index, %error, "a log can not be opened");
+                        continue;
+                    }
+                };
+                match partition.log().retain(now, partition.high_watermark()) {
+                    Ok(done) if done.segments > 0 => {
+                        tracing::info!(partition = %partition.id(), segments = done.segments, bytes = done.bytes, "retention");
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(partition = %partition.id(), %error, "retention failed"),
+                }
+            }
+        }
+    }
+
+    /// Writes snapshots and the checkpoint of what was written since the last one. Blocking.
+    pub fn checkpoint(&self) {
+        let now = self.clock.wall_ms();
+        for partition in self.around.touched.take() {
+            partition.untouch();
+            if partition.is_gone() {
+                continue;
+            }
+            partition.log().expire_producers(now);
+            if let Err(error) = partition.log().checkpoint() {
+                tracing::error!(partition = %partition.id(), %error, "the checkpoint failed");
+            }
+        }
+        if let Err(error) = self.folder.checkpoint() {
+            tracing::error!(%error, "the checkpoint failed");
+        }
+    }
+
+    fn sweep(&self) {
+        if let Err(error) = self.folder.sweep() {
+            tracing::warn!(%error, "the files of deleted topics are still there");
+        }
+    }
+}
