@@ -187,7 +187,12 @@ impl Client {
                 code => Err(ClientError::broker(code, format!("topic {}", topic.name), result.error_message)),
             }
         });
-        Ok(each.collect())
+        let each: Each<MadeTopic> = each.collect();
+        for (topic, _) in topics.iter().zip(&each).filter(|(_, made)| made.is_ok()) {
+            // The other brokers learn of it a moment later; who asks next should find it. It exists all the same.
+            let _ = self.fresh_topic(&topic.name, true).await;
+        }
+        Ok(each)
     }
 
     /// Deletes topics by name. [`ClientError::UnknownTopic`] for those that do not exist.

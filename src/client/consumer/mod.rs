@@ -1,12 +1,16 @@
 //! The consumer of partitions named by the caller: reads ahead, gives out fetched bytes as they came, never a
 //! record past the isolation level's mark.
 
+mod chunk;
+mod fetcher;
 mod positions;
 
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
-use crate::record::{BatchHeader, Decompressor, Record};
-use std::ops::ControlFlow;
+use fetcher::Shared;
+use std::sync::Arc;
+
+pub use chunk::Chunk;
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub enum Position {
 }
 
 /// What the consumer has to say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// Fetched bytes of one partition.
     Chunk(Chunk),
@@ -38,88 +42,75 @@ pub enum Event {
         partition: TopicPartition,
         /// The position that was outside.
         from: i64,
-        /// The position from now on.
+        /// The position from now on. Where it is the larger one, the difference is what was lost.
         to: i64,
     },
     /// The partition no longer exists; nothing more comes from it. Said once.
     Gone(TopicPartition),
 }
 
-/// Fetched batches of one partition, whole, in order; checked while being visited.
-#[derive(Debug)]
-pub struct Chunk {
-    /// Where they come from.
-    pub partition: TopicPartition,
-}
-
-impl Chunk {
-    /// Calls `each` for every record the reader may see, from `from` on, until it breaks. Returns the offset to go
-    /// on from: after the last record visited, or after the whole chunk (gaps and control batches included).
-    pub fn visit(
-        &self,
-        _from: i64,
-        _scratch: &mut Decompressor,
-        _each: impl FnMut(&BatchHeader, Record<'_>) -> ControlFlow<()>,
-    ) -> Result<i64, ClientError> {
-        unimplemented!()
-    }
-
-    /// The first offset the reader asked for; `visit(chunk.start(), ..)` sees everything.
-    pub fn start(&self) -> i64 {
-        unimplemented!()
-    }
-
-    /// The offset after this chunk, gaps and control batches included.
-    pub fn next_offset(&self) -> i64 {
-        unimplemented!()
-    }
-
-    /// High watermark of the partition when the chunk was fetched.
-    pub fn high_watermark(&self) -> i64 {
-        unimplemented!()
-    }
-
-    /// Bytes as fetched.
-    pub fn bytes(&self) -> usize {
-        unimplemented!()
-    }
-}
-
-/// A consumer of partitions that the caller names.
+/// A consumer of partitions that the caller names. Fetching goes on in a task of the runtime whenever the caller
+/// awaits; at most two chunks of a partition lie ready, and the next fetch is under way before they are taken.
 #[derive(Debug)]
 pub struct Consumer {
     client: Client,
+    shared: Arc<Shared>,
 }
 
 impl Consumer {
-    /// A consumer with the client's options, of no partition yet.
-    pub fn new(_client: &Client) -> Self {
-        unimplemented!()
+    /// A consumer with the client's options, of no partition yet. Must be called in the runtime.
+    pub fn new(client: &Client) -> Self {
+        let shared = Arc::new(Shared::default());
+        tokio::spawn(fetcher::run(client.clone(), shared.clone()));
+        Self { client: client.clone(), shared }
     }
 
     /// Begins (or goes on elsewhere) at `offset`; nothing at or after `stop` is given out. What was read ahead of
     /// another position is dropped.
-    pub fn assign(&mut self, _partition: TopicPartition, _offset: i64, _stop: Option<i64>) {
-        unimplemented!()
+    pub fn assign(&mut self, partition: TopicPartition, offset: i64, stop: Option<i64>) {
+        self.shared.state().assign(partition, offset, stop);
+        self.shared.work.notify_one();
     }
 
     /// Stops reading a partition and drops what was read ahead.
-    pub fn unassign(&mut self, _partition: &TopicPartition) {
-        unimplemented!()
+    pub fn unassign(&mut self, partition: &TopicPartition) {
+        self.shared.state().unassign(partition);
+        self.shared.work.notify_one();
     }
 
     /// Partitions being read, with the offset after the last chunk given out.
     pub fn positions(&self) -> Vec<(TopicPartition, i64)> {
-        unimplemented!()
+        self.shared.state().positions()
     }
 
     /// The next event; waits for ever where there is none. Lost connections are retried without end. Cancel-safe.
+    ///
+    /// # Errors
+    /// What no retry mends: damaged data, a position out of range under [`super::options::Reset::Fail`], a broker's no.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
-        unimplemented!()
+        loop {
+            if let Some(event) = self.try_next() {
+                return event;
+            }
+            // One permit is kept when an event came since the look.
+            self.shared.arrived.notified().await;
+        }
     }
 
     /// Like [`Consumer::next`] but at once: `None` when nothing is there yet.
     pub fn try_next(&mut self) -> Option<Result<Event, ClientError>> {
-        unimplemented!()
+        let event = self.shared.state().take();
+        if event.is_some() {
+            // There is room to read further ahead.
+            self.shared.work.notify_one();
+        }
+        event
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.work.notify_one();
     }
 }

@@ -163,45 +163,53 @@ impl Consumer {
     /// [`ClientError::UnknownTopic`] and [`ClientError::UnknownPartition`] where there is none; what a leader says;
     /// failures of the connection, after `api_timeout`.
     pub async fn resolve(&self, wanted: &[(TopicPartition, Position)]) -> Result<Vec<i64>, ClientError> {
-        // Both ends of each partition where needed, and the time where one is asked for.
-        let mut asked = Vec::new();
-        for (partition, position) in wanted {
-            match position {
-                Position::Offset(_) => {}
-                Position::Start | Position::AfterStart(_) => {
-                    asked.push((partition.clone(), OffsetSpec::Earliest))
-                }
-                Position::End => asked.push((partition.clone(), OffsetSpec::Latest)),
-                Position::BeforeEnd(_) => {
-                    asked.push((partition.clone(), OffsetSpec::Earliest));
-                    asked.push((partition.clone(), OffsetSpec::Latest));
-                }
-                Position::Time(time) => {
-                    asked.push((partition.clone(), OffsetSpec::Time(*time)));
-                    asked.push((partition.clone(), OffsetSpec::Latest));
-                }
+        resolve(&self.client, wanted).await
+    }
+}
+
+/// See [`Consumer::resolve`].
+pub(super) async fn resolve(
+    client: &Client,
+    wanted: &[(TopicPartition, Position)],
+) -> Result<Vec<i64>, ClientError> {
+    // Both ends of each partition where needed, and the time where one is asked for.
+    let mut asked = Vec::new();
+    for (partition, position) in wanted {
+        match position {
+            Position::Offset(_) => {}
+            Position::Start | Position::AfterStart(_) => {
+                asked.push((partition.clone(), OffsetSpec::Earliest))
+            }
+            Position::End => asked.push((partition.clone(), OffsetSpec::Latest)),
+            Position::BeforeEnd(_) => {
+                asked.push((partition.clone(), OffsetSpec::Earliest));
+                asked.push((partition.clone(), OffsetSpec::Latest));
+            }
+            Position::Time(time) => {
+                asked.push((partition.clone(), OffsetSpec::Time(*time)));
+                asked.push((partition.clone(), OffsetSpec::Latest));
             }
         }
-        let mut answers = self.client.list_offsets(&asked).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Err(ClientError::Closed)).map(|listed| listed.offset);
-        let mut out = Vec::with_capacity(wanted.len());
-        for (_, position) in wanted {
-            out.push(match position {
-                Position::Offset(offset) => *offset,
-                Position::Start | Position::End => next()?,
-                Position::AfterStart(after) => next()?.saturating_add(*after),
-                Position::BeforeEnd(before) => {
-                    let start = next()?;
-                    next()?.saturating_sub(*before).max(start)
-                }
-                Position::Time(_) => match (next()?, next()?) {
-                    (-1, end) => end,
-                    (at, _) => at,
-                },
-            });
-        }
-        Ok(out)
     }
+    let mut answers = client.list_offsets(&asked).await?.into_iter();
+    let mut next = || answers.next().unwrap_or(Err(ClientError::Closed)).map(|listed| listed.offset);
+    let mut out = Vec::with_capacity(wanted.len());
+    for (_, position) in wanted {
+        out.push(match position {
+            Position::Offset(offset) => *offset,
+            Position::Start | Position::End => next()?,
+            Position::AfterStart(after) => next()?.saturating_add(*after),
+            Position::BeforeEnd(before) => {
+                let start = next()?;
+                next()?.saturating_sub(*before).max(start)
+            }
+            Position::Time(_) => match (next()?, next()?) {
+                (-1, end) => end,
+                (at, _) => at,
+            },
+        });
+    }
+    Ok(out)
 }
 
 fn set(

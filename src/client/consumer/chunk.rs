@@ -1,0 +1,248 @@
+//! Fetched batches of one partition, whole and in order; checked while being visited, never copied.
+
+use crate::client::ClientError;
+use crate::model::id::TopicPartition;
+use crate::record::{Batch, BatchHeader, ControlMarker, Decompressor, Record, RecordError};
+use bytes::Bytes;
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+
+/// The most that one batch may inflate to, bytes.
+const INFLATE_LIMIT: usize = 1 << 30;
+
+/// Fetched batches of one partition.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Where they come from.
+    pub partition: TopicPartition,
+    pub(super) records: Bytes,
+    pub(super) start: i64,
+    pub(super) next: i64,
+    pub(super) high_watermark: i64,
+    /// Aborted transactions as producer id and first offset, by first offset; empty when uncommitted is read.
+    pub(super) aborted: Vec<(i64, i64)>,
+    pub(super) check_crcs: bool,
+}
+
+/// What lies in fetched bytes, by the headers alone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Bytes of whole batches.
+    pub(super) bytes: usize,
+    /// The offset after the last of them.
+    pub(super) next: i64,
+    /// The last batch's leader epoch.
+    pub(super) leader_epoch: i32,
+}
+
+/// Measures the whole batches of `bytes`; `None` when there is none.
+pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, RecordError> {
+    let mut rest = bytes;
+    let mut found = None;
+    while let Some((batch, behind)) = Batch::split_first(rest)? {
+        let bytes = bytes.len() - behind.len();
+        found = Some(Span { bytes, next: batch.last_offset() + 1, leader_epoch: batch.leader_epoch() });
+        rest = behind;
+    }
+    Ok(found)
+}
+
+impl Chunk {
+    /// Calls `each` for every record the reader may see, from `from` on, until it breaks. Returns the offset to go
+    /// on from: after the last record visited, or after the whole chunk (gaps and control batches included).
+    ///
+    /// # Errors
+    /// [`ClientError::Corrupt`], after the records before the damage were visited.
+    #[inline]
+    pub fn visit(
+        &self,
+        from: i64,
+        decompressor: &mut Decompressor,
+        mut each: impl FnMut(&BatchHeader, Record<'_>) -> ControlFlow<()>,
+    ) -> Result<i64, ClientError> {
+        let mut rest: &[u8] = &self.records;
+        let mut transactions = Transactions::new(&self.aborted);
+        let from = from.max(self.start);
+        loop {
+            let split = Batch::split_first(rest).map_err(|error| self.corrupt(from, &error))?;
+            let Some((batch, behind)) = split else { return Ok(self.next) };
+            rest = behind;
+            let header = batch.header();
+            if !transactions.visible(&batch, &header) || header.last_offset() < from {
+                continue;
+            }
+            let damaged = |error: RecordError| self.corrupt(header.base_offset, &error);
+            if self.check_crcs && !batch.crc_ok() {
+                let (stored, computed) = (header.crc, batch.computed_crc());
+                return Err(damaged(RecordError::BadCrc { stored, computed }));
+            }
+            for record in decompressor.records(&batch, INFLATE_LIMIT).map_err(damaged)? {
+                let record = record.map_err(damaged)?;
+                if record.offset < from {
+                    continue;
+                }
+                if record.offset >= self.next {
+                    return Ok(self.next);
+                }
+                let after = record.offset + 1;
+                if each(&header, record).is_break() {
+                    return Ok(after);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn corrupt(&self, offset: i64, error: &RecordError) -> ClientError {
+        ClientError::Corrupt { partition: self.partition.clone(), offset, reason: error.to_string() }
+    }
+
+    /// The first offset the reader asked for; `visit(chunk.start(), ..)` sees everything.
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// The offset after this chunk, gaps and control batches included.
+    pub fn next_offset(&self) -> i64 {
+        self.next
+    }
+
+    /// High watermark of the partition when the chunk was fetched.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// Bytes as fetched.
+    pub fn bytes(&self) -> usize {
+        self.records.len()
+    }
+}
+
+/// Which producers' batches are part of an aborted transaction at this place of the log (KIP-98).
+struct Transactions {
+    ahead: VecDeque<(i64, i64)>,
+    aborted: HashSet<i64>,
+}
+
+impl Transactions {
+    fn new(aborted: &[(i64, i64)]) -> Self {
+        Self { ahead: aborted.iter().copied().collect(), aborted: HashSet::new() }
+    }
+
+    /// Whether the batch's records are for the reader; must see every batch in order.
+    fn visible(&mut self, batch: &Batch<'_>, header: &BatchHeader) -> bool {
+        while self.ahead.front().is_some_and(|&(_, first)| first <= header.last_offset()) {
+            if let Some((producer, _)) = self.ahead.pop_front() {
+                self.aborted.insert(producer);
+            }
+        }
+        if header.is_control() {
+            let marker = batch.records().ok().and_then(|mut records| records.next()?.ok());
+            if matches!(marker.and_then(|record| ControlMarker::of(&record)), Some(ControlMarker::Abort { .. })) {
+                self.aborted.remove(&header.producer_id);
+            }
+            return false;
+        }
+        !(header.is_transactional() && self.aborted.contains(&header.producer_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, ProducerStamp, end_transaction_batch};
+
+    fn at(mut batch: Vec<u8>, offset: i64) -> Vec<u8> {
+        batch[..8].copy_from_slice(&offset.to_be_bytes());
+        batch
+    }
+
+    fn data(offset: i64, values: &[&str], producer: i64, transactional: bool) -> Vec<u8> {
+        let mut builder = BatchBuilder::new();
+        for value in values {
+            builder.push(1, None, Some(value.as_bytes()), &[]);
+        }
+        let stamp = ProducerStamp { id: producer, epoch: 0, base_sequence: 0, transactional };
+        at(builder.finish_plain(stamp).unwrap(), offset)
+    }
+
+    fn end(offset: i64, producer: i64, commit: bool) -> Vec<u8> {
+        let marker = match commit {
+            true => ControlMarker::Commit { coordinator_epoch: 0 },
+            false => ControlMarker::Abort { coordinator_epoch: 0 },
+        };
+        at(end_transaction_batch(producer, 0, marker, 1), offset)
+    }
+
+    fn chunk(batches: &[Vec<u8>], start: i64, aborted: &[(i64, i64)]) -> Chunk {
+        let records = Bytes::from(batches.concat());
+        let next = span(&records).unwrap().unwrap().next;
+        let partition = TopicPartition::new("t", 0);
+        Chunk { partition, records, start, next, high_watermark: next, aborted: aborted.to_vec(), check_crcs: true }
+    }
+
+    fn values(chunk: &Chunk) -> (Vec<String>, i64) {
+        let mut out = Vec::new();
+        let next = chunk.visit(chunk.start(), &mut Decompressor::new(), |_, record| {
+            out.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            ControlFlow::Continue(())
+        });
+        (out, next.unwrap())
+    }
+
+    #[test]
+    fn aborted_transactions_and_markers_are_passed_over_and_gaps_are_no_trouble() {
+        let batches = [
+            data(0, &["a", "b"], 1, true),
+            data(5, &["c"], 2, true),
+            data(6, &["plain"], -1, false),
+            end(7, 1, false),
+            data(8, &["again"], 1, true),
+            end(9, 2, true),
+            end(10, 1, true),
+        ];
+        let found = values(&chunk(&batches, 0, &[(1, 0)]));
+        assert_eq!(found, (vec!["c".to_owned(), "plain".to_owned(), "again".to_owned()], 11));
+        // Uncommitted: everything but the markers.
+        assert_eq!(values(&chunk(&batches, 0, &[])).0, ["a", "b", "c", "plain", "again"]);
+        assert_eq!(values(&chunk(&batches, 1, &[])).0[0], "b");
+    }
+
+    #[test]
+    fn a_visit_goes_on_where_it_stopped() {
+        let chunk = chunk(&[data(3, &["a", "b"], -1, false), data(5, &["c"], -1, false)], 3, &[]);
+        let mut from = chunk.start();
+        let mut seen = Vec::new();
+        while from < chunk.next_offset() {
+            from = chunk
+                .visit(from, &mut Decompressor::new(), |header, record| {
+                    seen.push((header.base_offset, record.offset));
+                    ControlFlow::Break(())
+                })
+                .unwrap();
+        }
+        assert_eq!(seen, [(3, 3), (3, 4), (5, 5)]);
+    }
+
+    #[test]
+    fn nothing_at_or_after_the_stop_is_seen() {
+        let mut chunk = chunk(&[data(0, &["a", "b", "c"], -1, false)], 0, &[]);
+        chunk.next = 2;
+        assert_eq!(values(&chunk), (vec!["a".to_owned(), "b".to_owned()], 2));
+    }
+
+    #[test]
+    fn damage_is_found_after_what_lies_before_it() {
+        let mut bad = data(1, &["b"], -1, false);
+        let last = bad.len() - 2;
+        bad[last] ^= 1;
+        let chunk = chunk(&[data(0, &["a"], -1, false), bad], 0, &[]);
+        let mut seen = 0;
+        let outcome = chunk.visit(0, &mut Decompressor::new(), |_, _| {
+            seen += 1;
+            ControlFlow::Continue(())
+        });
+        assert!(matches!(outcome, Err(ClientError::Corrupt { offset: 1, .. })), "{outcome:?}");
+        assert_eq!(seen, 1);
+    }
+}
