@@ -75,10 +75,6 @@ impl Connection {
         Err(self.garbled("it refuses every version of ApiVersions".to_owned()))
     }
 
-    /// Where it leads.
-    pub(super) fn address(&self) -> &Address {
-        &self.address
-    }
 
     /// What the broker speaks.
     pub(super) fn speaks(&self) -> &[ApiVersion] {

@@ -62,7 +62,13 @@ impl Client {
                 Err(error) => return Err(error),
             };
             match leader_of(&view, partition) {
-                Ok((leader, epoch)) => leaders.entry(leader).or_default().push((one, epoch)),
+                Ok((leader, epoch)) => {
+                    let list = leaders.entry(leader).or_default();
+                    // A request names a partition once; a second question about it goes with the next round.
+                    if !list.iter().any(|((_, other, _), _)| *other == partition) {
+                        list.push((one, epoch));
+                    }
+                }
                 Err(error) => set(found, at, Err(error)),
             }
         }
@@ -132,7 +138,6 @@ impl Client {
     ) -> Option<ClientError> {
         let mut again = None;
         for ((at, partition, _), _) in asked {
-            // The same partition may be asked for only once in a request: duplicates go again.
             let Some((code, listed)) = answers.remove(partition) else {
                 again = Some(ClientError::broker(ErrorCode::REQUEST_TIMED_OUT, partition.to_string(), None));
                 continue;

@@ -3,11 +3,19 @@
 
 pub mod assignor;
 mod coordinator;
+mod membership;
 pub(super) mod offsets;
+mod protocol;
 
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
+use crate::wire::error::ErrorCode;
+use crate::wire::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
+use membership::Shared;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// An offset kept by the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +28,18 @@ pub struct Committed {
     pub metadata: String,
 }
 
+impl Committed {
+    /// An offset alone.
+    pub fn at(offset: i64) -> Self {
+        Self { offset, leader_epoch: -1, metadata: String::new() }
+    }
+}
+
 /// What happens in the group, in this order for each rebalance: `Prepare`, then `Assigned`; or `Lost` at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupEvent {
     /// A rebalance begins. Deliver what was handed out, commit, stop reading `revoked`, then call
-    /// [`Member::proceed`]. The session is kept meanwhile.
+    /// [`Member::proceed`]. The session is kept meanwhile. The first join has none.
     Prepare {
         /// Partitions given up now: all under an eager assignor; under cooperative-sticky those that move away.
         revoked: Vec<TopicPartition>,
@@ -48,49 +63,122 @@ pub enum GroupEvent {
     },
 }
 
-/// A member of a group.
+/// A member of a group. Dropping it ends the heartbeats without a word; [`Member::leave`] says good-bye.
 #[derive(Debug)]
 pub struct Member {
-    _client: Client,
+    client: Client,
+    group: String,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedReceiver<Result<GroupEvent, ClientError>>,
+    task: JoinHandle<()>,
+    failure: Option<ClientError>,
 }
 
 impl Member {
     /// Begins to join `group` for `topics` with the client's options (session, assignors, instance id); the first
     /// [`GroupEvent::Assigned`] tells the partitions. Topics that do not exist yet are watched for.
-    pub async fn join(_client: &Client, _group: &str, _topics: &[String]) -> Result<Self, ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`ClientError::Option`] for assignors that do not exist; everything else comes as an event.
+    pub async fn join(client: &Client, group: &str, topics: &[String]) -> Result<Self, ClientError> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(client.options().instance_id.clone()));
+        let run = membership::run(client.clone(), group, topics, shared.clone(), sender)?;
+        let task = tokio::spawn(run);
+        Ok(Self { client: client.clone(), group: group.to_owned(), shared, events, task, failure: None })
     }
 
-    /// The next event. Retries what can be retried; an error is final. Cancel-safe.
+    /// The next event. Retries what can be retried. Cancel-safe.
+    ///
+    /// # Errors
+    /// What no retry mends (fenced, not allowed, settings the group refuses); it is final.
     pub async fn next(&mut self) -> Result<GroupEvent, ClientError> {
-        unimplemented!()
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let event = self.events.recv().await.unwrap_or(Err(ClientError::Closed));
+        event.inspect_err(|error| self.failure = Some(error.clone()))
     }
 
     /// Answers [`GroupEvent::Prepare`]: goes on with the rebalance.
     pub fn proceed(&self) {
-        unimplemented!()
+        self.shared.proceed.notify_one();
     }
 
     /// The group's offsets of these partitions, in the order asked; `None` where there is none.
-    pub async fn committed(
-        &self,
-        _partitions: &[TopicPartition],
-    ) -> Result<Vec<Option<Committed>>, ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// What the coordinator says; failures of the connection, after `api_timeout`.
+    pub async fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<Committed>>, ClientError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = offsets::fetch(&self.client, &self.group, Some(partitions)).await?;
+        let one = |partition| found.iter().find(|(of, _)| of == partition).and_then(|(_, kept)| kept.clone());
+        Ok(partitions.iter().map(one).collect())
     }
 
     /// Commits the next offsets to read, with this member's generation.
-    pub async fn commit(&self, _offsets: &[(TopicPartition, Committed)]) -> Result<(), ClientError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID and REBALANCE_IN_PROGRESS where the group went on without this member
+    /// (nothing is kept then); failures of the connection, after `api_timeout`.
+    pub async fn commit(&self, offsets: &[(TopicPartition, Committed)]) -> Result<(), ClientError> {
+        offsets::commit(&self.client, &self.group, &self.shared.membership(), offsets).await
     }
 
     /// This member's id, empty before the first join.
     pub fn member_id(&self) -> String {
-        unimplemented!()
+        self.shared.membership().member_id
     }
 
-    /// Leaves the group (a static member stays until its session ends, as in Kafka).
+    /// Leaves the group, so that the others take over at once. A static member stays until its session ends, as in
+    /// Kafka.
+    ///
+    /// # Errors
+    /// What the coordinator says; failures of the connection. The membership ends in any case.
     pub async fn leave(self) -> Result<(), ClientError> {
-        unimplemented!()
+        self.task.abort();
+        let membership = self.shared.membership();
+        if membership.member_id.is_empty() || membership.instance_id.is_some() {
+            return Ok(());
+        }
+        let (_, connection) = self.client.coordinator(&self.group, super::cluster::Lane::Main).await?;
+        let version = connection.version(crate::wire::api::ApiKey::LeaveGroup)?;
+        let identity = MemberIdentity {
+            member_id: membership.member_id.clone(),
+            group_instance_id: None,
+            reason: Some("the consumer is done".to_owned()),
+        };
+        let request = LeaveGroupRequest {
+            group_id: self.group.clone(),
+            member_id: if version < 3 { membership.member_id } else { String::new() },
+            members: if version < 3 { Vec::new() } else { vec![identity] },
+        };
+        let answer = connection.call_in(&request, version, self.client.options().request_timeout).await?;
+        let code = answer.members.first().map_or(answer.error_code, |member| member.error_code);
+        match code {
+            // It had been taken out before.
+            ErrorCode::NONE | ErrorCode::UNKNOWN_MEMBER_ID => Ok(()),
+            code => Err(self.client.coordinator_error(&self.group, code, None)),
+        }
     }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Commits offsets of a group without being a member; refused while it has members.
+///
+/// # Errors
+/// What the coordinator says; failures of the connection, after `api_timeout`.
+pub async fn commit_without_membership(
+    client: &Client,
+    group: &str,
+    offsets: &[(TopicPartition, Committed)],
+) -> Result<(), ClientError> {
+    offsets::commit(client, group, &offsets::Membership { generation: -1, ..Default::default() }, offsets).await
 }
