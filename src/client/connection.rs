@@ -75,7 +75,6 @@ impl Connection {
         Err(self.garbled("it refuses every version of ApiVersions".to_owned()))
     }
 
-
     /// What the broker speaks.
     pub(super) fn speaks(&self) -> &[ApiVersion] {
         &self.speaks

@@ -138,7 +138,10 @@ impl Transactions {
         }
         if header.is_control() {
             let marker = batch.records().ok().and_then(|mut records| records.next()?.ok());
-            if matches!(marker.and_then(|record| ControlMarker::of(&record)), Some(ControlMarker::Abort { .. })) {
+            if matches!(
+                marker.and_then(|record| ControlMarker::of(&record)),
+                Some(ControlMarker::Abort { .. })
+            ) {
                 self.aborted.remove(&header.producer_id);
             }
             return false;
@@ -171,14 +174,22 @@ mod tests {
             true => ControlMarker::Commit { coordinator_epoch: 0 },
             false => ControlMarker::Abort { coordinator_epoch: 0 },
         };
-        at(end_transaction_batch(producer, 0, marker, 1), offset)
+        at(end_transaction_batch(producer, 0, marker, 1).unwrap(), offset)
     }
 
     fn chunk(batches: &[Vec<u8>], start: i64, aborted: &[(i64, i64)]) -> Chunk {
         let records = Bytes::from(batches.concat());
         let next = span(&records).unwrap().unwrap().next;
         let partition = TopicPartition::new("t", 0);
-        Chunk { partition, records, start, next, high_watermark: next, aborted: aborted.to_vec(), check_crcs: true }
+        Chunk {
+            partition,
+            records,
+            start,
+            next,
+            high_watermark: next,
+            aborted: aborted.to_vec(),
+            check_crcs: true,
+        }
     }
 
     fn values(chunk: &Chunk) -> (Vec<String>, i64) {

@@ -114,7 +114,9 @@ impl State {
         };
         match &event {
             Event::Chunk(chunk) => {
-                if let Some(reading) = self.reading.get_mut(&chunk.partition).filter(|one| one.number == number) {
+                if let Some(reading) =
+                    self.reading.get_mut(&chunk.partition).filter(|one| one.number == number)
+                {
                     reading.queued -= 1;
                     reading.position = chunk.next;
                 }
@@ -234,7 +236,11 @@ fn plan(
         let (offset, leader_epoch) = (reading.offset, leader.leader_epoch);
         let partition = partition.clone();
         let behind = offset < reading.end;
-        list.push((reading.turn, behind, Asked { partition, number: reading.number, offset, leader_epoch, topic_id }));
+        list.push((
+            reading.turn,
+            behind,
+            Asked { partition, number: reading.number, offset, leader_epoch, topic_id },
+        ));
     }
     let mut fetches = BTreeMap::new();
     for (node, (mut list, full)) in nodes {
@@ -292,7 +298,8 @@ async fn fetch(client: &Client, node: i32, asked: &[Asked]) -> Result<FetchRespo
         topics,
         ..FetchRequest::default()
     };
-    let answer = connection.call_in(&request, version, options.request_timeout + options.fetch_max_wait).await?;
+    let answer =
+        connection.call_in(&request, version, options.request_timeout + options.fetch_max_wait).await?;
     match answer.error_code {
         ErrorCode::NONE => Ok(answer),
         code => Err(ClientError::broker(code, "fetch", None)),
@@ -360,10 +367,9 @@ fn by_partition(asked: &[Asked], answer: FetchResponse) -> HashMap<TopicPartitio
     for topic in answer.responses {
         let name = match topic.topic_id.is_zero() {
             true => Some(Arc::from(topic.topic)),
-            false => asked
-                .iter()
-                .find(|one| one.topic_id == topic.topic_id)
-                .map(|one| one.partition.topic.clone()),
+            false => {
+                asked.iter().find(|one| one.topic_id == topic.topic_id).map(|one| one.partition.topic.clone())
+            }
         };
         let Some(name) = name else { continue };
         for data in topic.partitions {
@@ -416,7 +422,12 @@ fn take_over(
     }
 }
 
-fn queue_chunk(client: &Client, state: &mut State, one: &Asked, data: PartitionData) -> Result<(), ClientError> {
+fn queue_chunk(
+    client: &Client,
+    state: &mut State,
+    one: &Asked,
+    data: PartitionData,
+) -> Result<(), ClientError> {
     let committed = client.options().isolation == Isolation::ReadCommitted;
     let Some(reading) = state.current(&one.partition, one.number) else { return Ok(()) };
     let stable = if data.last_stable_offset < 0 { data.high_watermark } else { data.last_stable_offset };
@@ -548,7 +559,8 @@ fn move_position(client: &Client, shared: &Arc<Shared>, one: Asked, from: i64) {
                         Reset::End => end,
                         Reset::Fail => {
                             let partition = one.partition.clone();
-                            state.failure = Some(ClientError::OutOfRange { partition, offset: from, start, end });
+                            state.failure =
+                                Some(ClientError::OutOfRange { partition, offset: from, start, end });
                             i64::MAX
                         }
                     };

@@ -181,7 +181,10 @@ impl Task {
             protocols: self
                 .assignors
                 .iter()
-                .map(|one| JoinGroupRequestProtocol { name: one.name().to_owned(), metadata: metadata.clone() })
+                .map(|one| JoinGroupRequestProtocol {
+                    name: one.name().to_owned(),
+                    metadata: metadata.clone(),
+                })
                 .collect(),
             reason: None,
         };
@@ -222,7 +225,8 @@ impl Task {
         let name = answer.protocol_name.as_deref().unwrap_or_default();
         let Some(assignor) = Assignor::by_name(name) else {
             let code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
-            let message = Some(format!("the group chose the assignor {name:?}, which this member does not have"));
+            let message =
+                Some(format!("the group chose the assignor {name:?}, which this member does not have"));
             return Err(ClientError::broker(code, format!("group {}", self.group), message));
         };
         let division = assignor.assign(&members, &counts);
@@ -362,7 +366,8 @@ impl Task {
     /// heartbeat, the others with the age of the metadata.
     async fn topics_changed(&mut self) -> bool {
         let Some((topics, counts)) = self.led.clone() else { return false };
-        let due = topics.len() > counts.len() || self.looked.elapsed() >= self.client.options().metadata_max_age;
+        let due =
+            topics.len() > counts.len() || self.looked.elapsed() >= self.client.options().metadata_max_age;
         if !due {
             return false;
         }

@@ -109,7 +109,10 @@ impl Member {
     ///
     /// # Errors
     /// What the coordinator says; failures of the connection, after `api_timeout`.
-    pub async fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<Committed>>, ClientError> {
+    pub async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Committed>>, ClientError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -180,5 +183,6 @@ pub async fn commit_without_membership(
     group: &str,
     offsets: &[(TopicPartition, Committed)],
 ) -> Result<(), ClientError> {
-    offsets::commit(client, group, &offsets::Membership { generation: -1, ..Default::default() }, offsets).await
+    offsets::commit(client, group, &offsets::Membership { generation: -1, ..Default::default() }, offsets)
+        .await
 }

@@ -26,7 +26,8 @@ pub(super) fn subscription(topics: &[String], owned: &[TopicPartition], generati
 /// A member as the leader was told of it; one whose subscription can not be read wants nothing.
 pub(super) fn subscriber(member: &JoinGroupResponseMember) -> Subscriber {
     let told = Subscription::decode(member.metadata.clone()).unwrap_or_default();
-    let from_user_data = told.user_data.as_deref().filter(|_| told.generation < 0).and_then(|data| data.first_chunk());
+    let from_user_data =
+        told.user_data.as_deref().filter(|_| told.generation < 0).and_then(|data| data.first_chunk());
     Subscriber {
         member_id: member.member_id.clone(),
         instance_id: member.group_instance_id.clone(),
@@ -78,7 +79,8 @@ mod tests {
     fn the_leader_reads_what_a_member_says() {
         let owned = vec![TopicPartition::new("a", 1), TopicPartition::new("b", 0)];
         let bytes = subscription(&["a".to_owned(), "b".to_owned()], &owned, 7).unwrap();
-        let member = JoinGroupResponseMember { member_id: "m".to_owned(), group_instance_id: None, metadata: bytes };
+        let member =
+            JoinGroupResponseMember { member_id: "m".to_owned(), group_instance_id: None, metadata: bytes };
         let found = subscriber(&member);
         assert_eq!((found.owned, found.generation, found.topics.len()), (owned.clone(), 7, 2));
         let sent = assignments(&Division::from([("m".to_owned(), owned.clone())]));
