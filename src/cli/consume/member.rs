@@ -1,0 +1,166 @@
+//! The group's side of reading: commits over what was delivered, and partitions that come and go.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::reader::Reader;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output;
+use crate::client::consumer::Position;
+use crate::client::group::{Committed, GroupEvent};
+use crate::client::options::Reset;
+use crate::client::{ClientError, ErrorKind};
+use crate::model::id::TopicPartition;
+
+/// How long leaving the group may take; the session's time-out ends it otherwise.
+const LEAVING: Duration = Duration::from_secs(2);
+
+impl Reader<'_> {
+    /// What the group said.
+    pub(super) async fn group_event(&mut self, event: GroupEvent) -> Result<(), Failure> {
+        match event {
+            GroupEvent::Prepare { revoked, within } => {
+                // The reader may take its time, but not the group's.
+                self.deliver(Some(within / 2)).await?;
+                self.commit_delivered().await?;
+                self.last.clear();
+                for partition in &revoked {
+                    self.give_up(partition, true);
+                }
+                if let Some(member) = &self.member {
+                    member.proceed();
+                }
+            }
+            GroupEvent::Assigned { all, added, .. } => {
+                self.open.retain(|partition| all.contains(partition));
+                self.take_over(&added).await?;
+                self.last.clear();
+                self.assigned = true;
+                output::detail(self.context, &assignment(&all));
+            }
+            GroupEvent::Lost { partitions } => {
+                for partition in &partitions {
+                    self.give_up(partition, false);
+                }
+                self.last.clear();
+                self.assigned = false;
+                output::detail(self.context, "the group went on without this member; it joins again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops reading a partition; `remember` where it stood, for it may come straight back.
+    fn give_up(&mut self, partition: &TopicPartition, remember: bool) {
+        self.consumer.unassign(partition);
+        self.open.remove(partition);
+        if self.chunk.as_ref().is_some_and(|(chunk, _)| chunk.partition == *partition) {
+            self.chunk = None;
+        }
+        if let Some(written) = self.ledger.release(partition)
+            && remember
+        {
+            self.last.insert(partition.clone(), written);
+        }
+    }
+
+    /// Begins to read new partitions at the group's offsets.
+    async fn take_over(&mut self, added: &[TopicPartition]) -> Result<(), Failure> {
+        let explain = |error: ClientError| self.context.explain(&error);
+        let Some(member) = self.member.as_ref().filter(|_| !added.is_empty()) else { return Ok(()) };
+        let committed = member.committed(added).await.map_err(explain)?;
+        let mut starts = Vec::with_capacity(added.len());
+        for (partition, committed) in added.iter().zip(committed) {
+            let stored = committed.map(|committed| committed.offset);
+            // What came straight back goes on after the last record written.
+            let start = stored.max(self.last.get(partition).copied());
+            starts.push((partition, start));
+        }
+        let unknown: Vec<_> = starts
+            .iter()
+            .filter(|(_, start)| start.is_none())
+            .map(|(partition, _)| (*partition).clone())
+            .collect();
+        let position = match self.plan.options.reset {
+            Reset::Start => Position::Start,
+            Reset::End => Position::End,
+            Reset::Fail => {
+                if let Some(partition) = unknown.first() {
+                    return Err(Failure::new(
+                        Exit::Failed,
+                        format!(
+                            "the group has no offset for {partition}, and --reset fail forbids to choose one"
+                        ),
+                        "choose one with --reset start or --reset end",
+                    ));
+                }
+                Position::Start
+            }
+        };
+        let wanted: Vec<_> = unknown.iter().map(|partition| (partition.clone(), position)).collect();
+        let mut found = self.consumer.resolve(&wanted).await.map_err(explain)?.into_iter();
+        for (partition, start) in starts {
+            if let Some(offset) = start.or_else(|| found.next()) {
+                self.read_from(partition, offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// The commit that comes round while reading.
+    pub(super) async fn commit_running(&mut self) -> Result<(), Failure> {
+        self.commit_at = Some(Instant::now() + self.plan.options.commit_interval);
+        self.commit_delivered().await
+    }
+
+    /// Commits every position that was delivered. A commit that a rebalance forbids is no failure: whoever takes the
+    /// partition over reads from the offset before.
+    pub(super) async fn commit_delivered(&mut self) -> Result<(), Failure> {
+        if !self.plan.commit {
+            return Ok(());
+        }
+        if !self.sink.is_watched() {
+            self.sink.push().map_err(|error| {
+                Failure::failed(format!("can't write to stdout: {error}"), "make room, then run it again")
+            })?;
+        }
+        self.ledger.settle(self.sink.delivered());
+        let positions = self.ledger.uncommitted();
+        let Some(member) = self.member.as_ref().filter(|_| !positions.is_empty()) else { return Ok(()) };
+        let offsets: Vec<_> = positions
+            .iter()
+            .map(|(partition, offset)| {
+                let metadata = String::new();
+                (partition.clone(), Committed { offset: *offset, leader_epoch: -1, metadata })
+            })
+            .collect();
+        match member.commit(&offsets).await {
+            Ok(()) => {
+                self.ledger.committed(&positions);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotAllowed => Err(self.context.explain(&error)),
+            Err(error) => {
+                output::detail(self.context, &format!("offsets were not committed: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves the group, if there is one.
+    pub(super) async fn leave(&mut self) {
+        if let Some(member) = self.member.take() {
+            // Whether or not the broker hears it, this process ends.
+            let _ = tokio::time::timeout(LEAVING, member.leave()).await;
+        }
+    }
+}
+
+fn assignment(all: &[TopicPartition]) -> String {
+    let names: Vec<_> = all.iter().map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => "assigned: no partition".to_owned(),
+        false => format!("assigned: {}", names.join(", ")),
+    }
+}
