@@ -105,9 +105,9 @@ pub enum Command {
     /// Create, list, describe and delete topics
     Topic(topic::Args),
     /// Write records from stdin or files to a topic
-    Produce(produce::Args),
+    Produce(Box<produce::Args>),
     /// Write the records of topics to stdout
-    Consume(consume::Args),
+    Consume(Box<consume::Args>),
     /// List consumer groups and see how far they have read
     Group(group::Args),
     /// Show the settings in force and where each came from
@@ -174,8 +174,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Broker(args) => broker::run(context, args),
         Command::Topic(args) => topic::run(context, args),
-        Command::Produce(args) => produce::run(context, args),
-        Command::Consume(args) => consume::run(context, args),
+        Command::Produce(args) => produce::run(context, *args),
+        Command::Consume(args) => consume::run(context, *args),
         Command::Group(args) => group::run(context, args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),

@@ -253,13 +253,16 @@ fn default_file(env: &Environment) -> Option<PathBuf> {
     Some(folder.join("klog/config.toml"))
 }
 
+/// A profile's name, with who chose it, and its entries.
+type Chosen<'f> = (Setting<String>, &'f [Entry]);
+
 /// The chosen profile and its entries.
 fn choose_profile<'f>(
     flags: &Flags,
     env: &Environment,
     file: &'f File,
     path: Option<&PathBuf>,
-) -> Result<Option<(Setting<String>, &'f [Entry])>, ConfigError> {
+) -> Result<Option<Chosen<'f>>, ConfigError> {
     let chosen = if let Some(name) = &flags.profile {
         Setting::new(name.clone(), Origin::Flag("--profile"))
     } else if let Some(name) = set(env.profile.as_ref()) {

@@ -47,7 +47,7 @@ pub async fn connect(context: &Context, options: ClientOptions) -> Result<Client
         let outcome = if state::is_locked(data).unwrap_or(false) {
             Started::Beaten
         } else {
-            start(data, &[], Some(deadline))?
+            start(data, &[], Some(deadline)).map_err(out_of_reach)?
         };
         match outcome {
             Started::Ready(_) => {}
