@@ -43,10 +43,7 @@ use exit::{Exit, Failure};
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 110,
-    after_help = "Try it: printf 'a\\nb\\n' | klog produce t && klog consume t -e\n\n\
-        stdout is data, stderr is for people. Exit codes: 0 done, 1 failed, 2 wrong command line or config, \
-        3 no such topic, group or file, 4 not allowed, 5 not in time, 6 some records failed, \
-        7 broker out of reach, 8 corrupt data, 9 nothing matched."
+    after_help = TRY_IT
 )]
 pub struct Cli {
     /// The flags every command takes.
@@ -121,8 +118,15 @@ pub fn command() -> clap::Command {
     let tree = Cli::command();
     let adding: Vec<Arg> =
         tree.get_arguments().filter(|arg| ADDING.contains(&arg.get_id().as_str())).cloned().collect();
+    let codes: String =
+        Exit::ALL.iter().map(|exit| format!("\n  {}  {}", exit.code(), exit.facts().1)).collect();
+    let tree = tree.after_long_help(format!(
+        "stdout is data, stderr is for people, the exit code is the truth:{codes}\n\n{TRY_IT}"
+    ));
     everywhere(tree, &adding)
 }
+
+const TRY_IT: &str = "Try it: printf 'a\\nb\\n' | klog produce t && klog consume t -e";
 
 /// Flags that add up wherever they stand. clap's own global flags keep only what the innermost command was given.
 const ADDING: [&str; 2] = ["properties", "verbose"];

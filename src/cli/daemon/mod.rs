@@ -31,11 +31,13 @@ pub async fn connect(context: &Context, options: ClientOptions) -> Result<Client
     let data = &context.settings.data.value;
     let deadline = Instant::now() + PATIENCE;
     loop {
+        // A daemon that stops refuses, or hangs up on who came last.
         match Client::connect(options.clone()).await {
             Err(ClientError::Refused { .. }) if !context.settings.autostart.value => {
                 return Err(absent(context));
             }
             Err(ClientError::Refused { .. }) if Instant::now() >= deadline => return Err(slow(data)),
+            Err(ClientError::Disconnected { .. }) if Instant::now() < deadline => {}
             Err(ClientError::Refused { .. }) => {}
             Err(error) => return Err(context.explain(&error)),
             Ok(client) => {
