@@ -33,9 +33,20 @@ fn open(folder: &std::path::Path, settings: &[(&str, &str)]) -> Arc<Broker> {
     let mut options = BrokerOptions::new(folder);
     options.settings = Settings::parse(settings.iter().copied()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let broker = Broker::open(options, Arc::new(RealDisk::new()), clock).unwrap();
+    let broker = Broker::open(options, Arc::new(RealDisk), clock).unwrap();
     tokio::spawn(Arc::clone(&broker).tasks());
     broker
+}
+
+/// Closes the broker and waits until nobody holds its folder any more.
+async fn shut(broker: Arc<Broker>) {
+    broker.close().await.unwrap();
+    let all_gone = async {
+        while Arc::strong_count(&broker) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all_gone).await.unwrap();
 }
 
 /// Sends a request the way a connection does and reads the answer.
@@ -124,12 +135,13 @@ async fn sync(broker: &Arc<Broker>, joined: &JoinGroupResponse) -> SyncGroupResp
 }
 
 fn commit_of(generation: i32, member_id: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest {
-    let partitions = offsets.iter().map(|&(partition_index, committed_offset)| OffsetCommitRequestPartition {
-        partition_index,
-        committed_offset,
-        committed_leader_epoch: 3,
-        committed_metadata: Some(format!("at {committed_offset}")),
-    });
+    let partitions =
+        offsets.iter().map(|&(partition_index, committed_offset)| OffsetCommitRequestPartition {
+            partition_index,
+            committed_offset,
+            committed_leader_epoch: 3,
+            committed_metadata: Some(format!("at {committed_offset}")),
+        });
     let topic = OffsetCommitRequestTopic {
         name: "t".to_owned(),
         partitions: partitions.collect(),
@@ -157,8 +169,7 @@ async fn commit(
 /// Offsets by version 8, all topics.
 async fn fetch_all(broker: &Arc<Broker>) -> Vec<(String, i32, i64, String)> {
     let group = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..Default::default() };
-    let answer =
-        ask(broker, 8, &OffsetFetchRequest { groups: vec![group], ..Default::default() }).await;
+    let answer = ask(broker, 8, &OffsetFetchRequest { groups: vec![group], ..Default::default() }).await;
     assert!(answer.groups[0].error_code.is_ok());
     let mut all = Vec::new();
     for topic in &answer.groups[0].topics {
@@ -195,12 +206,10 @@ async fn a_group_lives_through_its_apis_and_a_restart() {
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     assert_eq!(commit(&broker, 1, &joined.member_id, &[(0, 5), (1, 7), (2, 9)]).await, [none, none, unknown]);
     assert_eq!(commit(&broker, 2, &joined.member_id, &[(0, 6)]).await, [ErrorCode::ILLEGAL_GENERATION]);
-    broker.close().await.unwrap();
-    drop(broker);
+    shut(broker).await;
 
     let broker = open(folder.path(), &[]);
-    let kept =
-        vec![("t".to_owned(), 0, 5, "at 5".to_owned()), ("t".to_owned(), 1, 7, "at 7".to_owned())];
+    let kept = vec![("t".to_owned(), 0, 5, "at 5".to_owned()), ("t".to_owned(), 1, 7, "at 7".to_owned())];
     assert_eq!(fetch_all(&broker).await, kept);
     assert!(ask(&broker, 4, &beat).await.error_code.is_ok(), "the generation goes on");
     let leave = LeaveGroupRequest {
@@ -259,12 +268,12 @@ async fn every_version_of_every_group_api_is_answered() {
         let listed = ask(&broker, version, &ListGroupsRequest::default()).await;
         assert_eq!(listed.groups.len(), 1);
         if version >= 4 {
-            let states = vec!["stable".to_owned()];
-            let none = ask(&broker, version, &ListGroupsRequest { states_filter: states, ..Default::default() });
-            assert!(none.await.groups.is_empty());
-            let states = vec!["eMPTY".to_owned()];
-            let one = ask(&broker, version, &ListGroupsRequest { states_filter: states, ..Default::default() });
-            assert_eq!(one.await.groups[0].group_state, "Empty");
+            let in_state = |state: &str| ListGroupsRequest {
+                states_filter: vec![state.to_owned()],
+                ..Default::default()
+            };
+            assert!(ask(&broker, version, &in_state("stable")).await.groups.is_empty());
+            assert_eq!(ask(&broker, version, &in_state("eMPTY")).await.groups[0].group_state, "Empty");
         }
     }
     let nobody = DescribeGroupsRequest { groups: vec!["nobody".to_owned()], ..Default::default() };

@@ -29,7 +29,7 @@ impl Touched {
         }
     }
 
-    fn take(&self) -> Vec<Arc<Partition>> {
+    pub(super) fn take(&self) -> Vec<Arc<Partition>> {
         std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -120,6 +120,8 @@ impl Broker {
 
     fn close_blocking(&self) -> Result<(), BrokerError> {
         self.around.flusher.stop();
+        // The list and its partitions hold each other: cut, or the folder's lock would outlive the broker.
+        drop(self.around.touched.take());
         let mut failed = None;
         let topics = self.topics();
         let opened = topics.iter().flat_map(|topic| topic.opened()).chain([&self.metadata]);
