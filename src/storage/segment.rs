@@ -255,8 +255,8 @@ impl Segment {
     }
 
     /// Turns to a growing segment, indexing from what the files hold: trusted entries up to the relative offset
-    /// `indexed_to` are kept. Returns where the walk over the rest has to begin.
-    pub(super) fn begin_growing(&self, indexed_to: i64) -> Result<u64, StorageError> {
+    /// `indexed_to` are kept. Returns the last one, where the walk over the rest has to begin.
+    pub(super) fn begin_growing(&self, indexed_to: i64) -> Result<Option<OffsetEntry>, StorageError> {
         let disk = self.files.disk().as_ref();
         let mut growing = Growing {
             offsets: read_raw(disk, &self.path("index"))?.unwrap_or_default(),
@@ -282,7 +282,7 @@ impl Segment {
         growing.offsets_written = if offsets_len == growing.offsets.len() { offsets_len } else { 0 };
         growing.times_written = if times_len == growing.times.len() { times_len } else { 0 };
         *self.indexes.write().unwrap_or_else(|held| held.into_inner()) = Indexes::Growing(growing, stamps);
-        Ok(last.map_or(0, |entry| u64::from(entry.position)))
+        Ok(last)
     }
 
     /// Forgets index entries of batches that a cut took away.

@@ -155,8 +155,12 @@ impl Book {
         // Logs without an entry count as dirty as long as they have none, journal or not.
         self.noted.clear();
         self.all_dirty = false;
+        let path = folder.join(JOURNAL);
+        if self.journal.is_none() && self.journal_len > 0 {
+            self.journal = Some(disk.open(&path, Mode::Write).map_err(StorageError::io("opening", &path))?);
+        }
         if let Some(file) = &self.journal {
-            file.set_len(0).map_err(StorageError::io("cutting", &folder.join(JOURNAL)))?;
+            file.set_len(0).map_err(StorageError::io("cutting", &path))?;
             self.journal_len = 0;
             self.journal_unsynced = false;
         }

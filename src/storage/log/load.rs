@@ -155,13 +155,17 @@ impl Log {
             recovery.run()?;
         }
         let end = recovery.end;
-        let start = start.min(end);
         if recovery.damaged != known {
             self.store_damage(&recovery.damaged)?;
         }
         let mut segments = std::mem::take(&mut recovery.segments);
         let damaged = std::mem::take(&mut recovery.damaged);
-        let Some(active) = segments.pop() else { return self.begin(end, start) };
+        let Some(mut active) = segments.pop() else { return self.begin(end.max(start), start) };
+        if end < start {
+            // The start moved past records that were never synced and are gone: nothing that is left counts.
+            active = self.begin_behind(&mut segments, active, start)?;
+        }
+        let end = end.max(start);
         let boundary = Boundary { base: active.base, position: active.size(), offset: end };
         let mut writer = self.writer(active, boundary);
         writer.noted = dirty;
@@ -175,6 +179,26 @@ impl Log {
         report.log_start = start;
         report.log_end = end;
         Ok((core, dirty.then_some(report)))
+    }
+
+    /// Closes the last segment and begins one at `start`, behind its end.
+    fn begin_behind(
+        &self,
+        segments: &mut Vec<Arc<Segment>>,
+        last: Arc<Segment>,
+        start: i64,
+    ) -> Result<Arc<Segment>, StorageError> {
+        last.write_indexes(true, true)?;
+        last.end_growing();
+        last.publish(last.size(), start);
+        segments.push(last);
+        let path = self.dir.join(file_name(start, "log"));
+        let disk = self.folder.disk();
+        let file = disk.open(&path, Mode::Create).map_err(StorageError::io("creating", &path))?;
+        disk.sync_dir(&self.dir).map_err(StorageError::io("syncing", &self.dir))?;
+        let active = Segment::growing(self.folder.files(), &self.dir, start);
+        active.adopt(file);
+        Ok(active)
     }
 
     fn writer(&self, active: Arc<Segment>, durable: Boundary) -> Writer {

@@ -10,6 +10,7 @@ use super::{Damage, Log, Recovered};
 use crate::record::{Batch, BatchHeader, HEADER_LEN};
 use crate::storage::batches::{Located, Step, Walk, plausible};
 use crate::storage::disk::Mode;
+use crate::storage::index::OffsetEntry;
 use crate::storage::segment::{Segment, file_name};
 use crate::storage::{DiskFile, StorageError};
 
@@ -96,14 +97,23 @@ impl<'l> Recovery<'l> {
         let segment = Segment::growing(files, dir, base);
         segment.publish(size, base);
         let trusted_to = if self.dirty { self.recovery_point } else { i64::MAX };
-        let mut from =
-            segment.begin_growing((trusted_to.saturating_sub(base)).clamp(0, i64::from(i32::MAX) + 1))?;
+        let indexed_to = trusted_to.saturating_sub(base).clamp(0, i64::from(i32::MAX) + 1);
+        let last_entry = segment.begin_growing(indexed_to)?;
+        let mut from = last_entry.map_or(0, |entry| u64::from(entry.position));
         self.end = base;
         let interval = self.log.settings().index_interval_bytes;
         let file = segment.file()?;
-        if self.dirty && from > 0 && !self.starts_good(file.as_ref(), from, size, base)? {
-            // An index that leads to no batch leads nowhere.
-            from = segment.begin_growing(0)?;
+        if self.dirty
+            && let Some(entry) = last_entry
+        {
+            match self.indexed(file.as_ref(), entry, size, base)? {
+                Some(offset) => self.end = offset,
+                None => {
+                    // An index that leads to no batch leads nowhere.
+                    segment.begin_growing(0)?;
+                    from = 0;
+                }
+            }
         }
         let found = if self.dirty {
             self.scan(&segment, file.as_ref(), from, size, next, interval)?
@@ -127,15 +137,19 @@ impl<'l> Recovery<'l> {
         Ok(cut)
     }
 
-    fn starts_good(
+    /// The base offset of the batch that an index entry points at, if it is what the entry says.
+    fn indexed(
         &self,
         file: &dyn DiskFile,
-        from: u64,
+        entry: OffsetEntry,
         size: u64,
         base: i64,
-    ) -> Result<bool, StorageError> {
-        let good = Window::new(file, size).good(from, base, base);
-        Ok(good.map_err(StorageError::io("reading", &self.log.dir))?.is_some())
+    ) -> Result<Option<i64>, StorageError> {
+        let good = Window::new(file, size).good(u64::from(entry.position), base, base);
+        let good = good.map_err(StorageError::io("reading", &self.log.dir))?;
+        Ok(good
+            .filter(|header| header.last_offset() - base == i64::from(entry.relative))
+            .map(|header| header.base_offset))
     }
 
     /// Headers only, from `from` on: where the last plausible batch ends.
@@ -185,7 +199,7 @@ impl<'l> Recovery<'l> {
         let mut at = from;
         let failed = |error| StorageError::io("reading", &segment.path("log"))(error);
         while at < size {
-            if let Some(header) = window.good(at, segment.base, self.end).map_err(failed)? {
+            if let Some(header) = window.due(at, segment.base, self.end, next).map_err(failed)? {
                 let batch = Located { position: at, header };
                 segment.index(&batch, interval);
                 self.end = header.next_offset();
@@ -310,6 +324,33 @@ impl<'f> Window<'f> {
         self.bytes.get(from..from + len).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// The batch at `position` if it is whole and its offset is the one due, or is later and what follows agrees: the
+    /// base offset lies outside of the CRC, and a flipped bit in it would put all batches behind it in the wrong.
+    /// `next` is the next segment's base.
+    fn due(
+        &mut self,
+        position: u64,
+        base: i64,
+        expected: i64,
+        next: Option<i64>,
+    ) -> io::Result<Option<BatchHeader>> {
+        let Some(header) = self.good(position, base, expected)? else { return Ok(None) };
+        if header.base_offset == expected {
+            return Ok(Some(header));
+        }
+        let behind = self.following(position, &header)?.or(next);
+        Ok(behind.is_some_and(|behind| behind >= header.next_offset()).then_some(header))
+    }
+
+    /// The base offset of what follows the batch at `position`, if that looks like a batch.
+    fn following(&mut self, position: u64, header: &BatchHeader) -> io::Result<Option<i64>> {
+        let behind = position + header.size() as u64;
+        if self.size.saturating_sub(behind) < HEADER_LEN as u64 {
+            return Ok(None);
+        }
+        Ok(plausible(self.bytes(behind, HEADER_LEN)?).map(|header| header.base_offset))
+    }
+
     /// The batch at `position`, if a whole one with a good CRC lies there whose offsets fit a segment from `base` in
     /// which `expected` is the least offset due.
     fn good(&mut self, position: u64, base: i64, expected: i64) -> io::Result<Option<BatchHeader>> {
@@ -335,6 +376,7 @@ impl<'f> Window<'f> {
             let behind = position + header.size() as u64;
             if behind < self.size
                 && let Some(header) = self.good(behind, base, expected)?
+                && self.following(behind, &header)?.is_none_or(|next| next >= header.next_offset())
             {
                 return Ok(Some(Located { position: behind, header }));
             }
@@ -353,7 +395,9 @@ impl<'f> Window<'f> {
                 continue;
             };
             at += skip as u64;
-            if let Some(header) = self.good(at, base, expected)? {
+            if let Some(header) = self.good(at, base, expected)?
+                && self.following(at, &header)?.is_none_or(|next| next >= header.next_offset())
+            {
                 return Ok(Some(Located { position: at, header }));
             }
             at += 1;

@@ -105,6 +105,8 @@ impl Log {
             done.segments += 1;
             done.bytes += segment.size();
         }
+        // What was said to be gone must not come back with the next power cut.
+        disk.sync_dir(&self.dir).map_err(StorageError::io("syncing", &self.dir))?;
         Ok(done)
     }
 
