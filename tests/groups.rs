@@ -9,7 +9,8 @@ use klog::broker::api::{Outcome, Part, call};
 use klog::broker::settings::Settings;
 use klog::broker::{Broker, BrokerOptions, Peer};
 use klog::model::time::{Clock, SystemClock};
-use klog::storage::RealDisk;
+use klog::storage::sim::SimDisk;
+use klog::storage::{Disk, RealDisk};
 use klog::wire::Request;
 use klog::wire::error::ErrorCode;
 use klog::wire::frame;
@@ -36,6 +37,11 @@ fn open(folder: &std::path::Path, settings: &[(&str, &str)]) -> Arc<Broker> {
     let broker = Broker::open(options, Arc::new(RealDisk), clock).unwrap();
     tokio::spawn(Arc::clone(&broker).tasks());
     broker
+}
+
+fn open_on(disk: &Arc<SimDisk>) -> Option<Arc<Broker>> {
+    let disk: Arc<dyn Disk> = Arc::<SimDisk>::clone(disk);
+    Broker::open(BrokerOptions::new("/data"), disk, Arc::new(SystemClock::new())).ok()
 }
 
 /// Closes the broker and waits until nobody holds its folder any more.
@@ -383,4 +389,67 @@ async fn a_closing_broker_waits_for_no_member() {
     broker.close().await.unwrap();
     let refused = tokio::time::timeout(Duration::from_secs(5), parked).await.unwrap().unwrap();
     assert_eq!(refused.error_code, ErrorCode::NOT_COORDINATOR);
+}
+
+/// Commits until the power goes; answers the last offset that was acknowledged.
+async fn commit_until_dark(disk: &Arc<SimDisk>) -> i64 {
+    let Some(broker) = open_on(disk) else { return -1 };
+    let new = CreatableTopic {
+        name: "t".to_owned(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let made =
+        ask(&broker, 7, &CreateTopicsRequest { topics: vec![new], timeout_ms: 5_000, ..Default::default() })
+            .await;
+    let mut acknowledged = -1;
+    if made.topics[0].error_code.is_ok() {
+        for offset in 0..6 {
+            match commit(&broker, -1, "", &[(0, offset)]).await[..] {
+                [ErrorCode::NONE] => acknowledged = offset,
+                _ => break,
+            }
+        }
+    }
+    // A power cut leaves nothing to close properly; this ends the threads.
+    let _ = broker.close().await;
+    acknowledged
+}
+
+#[tokio::test]
+async fn a_power_cut_takes_back_no_acknowledged_offset() {
+    let disk = SimDisk::new(1);
+    assert_eq!(commit_until_dark(&disk).await, 5);
+    let steps = disk.steps();
+    assert!(steps > 20, "{steps}");
+    let mut survived = 0;
+    for cut in 1..steps {
+        let disk = SimDisk::new(cut);
+        disk.cut_power_at(cut);
+        let acknowledged = commit_until_dark(&disk).await;
+        disk.restart();
+        let broker = open_on(&disk).expect("opens after a power cut");
+        let kept = if broker.partition_count("t").is_some() {
+            fetch_in(&broker, 7, Default::default()).await.unwrap()
+        } else {
+            -1
+        };
+        assert!(kept >= acknowledged, "cut at step {cut}: {acknowledged} was acknowledged, {kept} is kept");
+        survived += i64::from(acknowledged >= 0);
+        broker.close().await.unwrap();
+    }
+    assert!(survived > 0, "no cut came after an acknowledged commit");
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_no_acknowledgement_and_the_group_goes_back_to_what_is_on_disk() {
+    let disk = SimDisk::new(2);
+    let broker = open_on(&disk).unwrap();
+    topic(&broker, "t", 1).await;
+    assert_eq!(commit(&broker, -1, "", &[(0, 1)]).await, [ErrorCode::NONE]);
+    disk.fail_sync(0);
+    assert_eq!(commit(&broker, -1, "", &[(0, 2)]).await, [ErrorCode::NOT_COORDINATOR]);
+    assert_eq!(fetch_in(&broker, 7, Default::default()).await, Some(1), "read from the log again");
+    let _ = broker.close().await;
 }

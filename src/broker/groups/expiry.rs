@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::id::TopicId;
+
 use super::core::{Core, Step};
 use super::durable::GroupRecord;
 use super::group::{CONSUMER, Group, Phase};
@@ -56,16 +58,19 @@ fn expired(rules: &Rules, group: &Group, topic: &str, kept: &KeptOffset, now: No
 }
 
 impl Core {
-    /// The topic was deleted: no group keeps offsets of it.
-    pub(super) fn topic_deleted(&mut self, topic: &str) -> Step {
+    /// The topic was deleted: no group keeps offsets of it. `now` is the id of the topic that bears the name by now
+    /// (zero for none), whose offsets stay.
+    pub(super) fn topic_deleted(&mut self, topic: &str, now: TopicId) -> Step {
         let mut step = Step::default();
         for (group, offsets) in &self.durable.offsets {
-            for partition in offsets.keys().filter(|partition| &*partition.topic == topic) {
-                step.records.push(GroupRecord::Offset {
-                    group: Arc::clone(group),
-                    partition: partition.clone(),
-                    value: None,
-                });
+            for (partition, kept) in offsets {
+                if &*partition.topic == topic && (now.is_zero() || kept.topic_id != now) {
+                    step.records.push(GroupRecord::Offset {
+                        group: Arc::clone(group),
+                        partition: partition.clone(),
+                        value: None,
+                    });
+                }
             }
         }
         step

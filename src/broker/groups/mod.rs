@@ -258,7 +258,9 @@ impl Groups {
     pub async fn topic_deleted(&self, broker: &Arc<Broker>, topic: &str) -> Result<(), GroupError> {
         for index in 0..broker.partition_count(CONSUMER_OFFSETS).unwrap_or(0) {
             let shard = self.load(broker, index).await?;
-            let ((), offset) = shard.act(now(&**broker.clock()), |core| ((), core.topic_deleted(topic)))?;
+            let bears = broker.topic_id(topic).unwrap_or_default();
+            let time = now(&**broker.clock());
+            let ((), offset) = shard.act(time, |core| ((), core.topic_deleted(topic, bears)))?;
             shard.durable(offset).await?;
         }
         Ok(())

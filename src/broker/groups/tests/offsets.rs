@@ -79,6 +79,9 @@ fn offsets_of_an_earlier_topic_of_the_name_are_none() {
     world.carry_out(step);
     world.reopen();
     let at = TopicPartition::new("t", 0);
+    let late = world.core.topic_deleted("t", old);
+    assert!(late.records.is_empty(), "the topic that bears the name keeps its offsets");
+    assert_eq!(world.core.topic_deleted("t", new).records.len(), 1);
     assert_eq!(world.core.offset("g", &at, old).map(|kept| kept.offset), Some(9));
     assert_eq!(world.core.offset("g", &at, new), None);
     assert!(world.core.offset("g", &at, TopicId::ZERO).is_some(), "where no id is known the name decides");
@@ -89,7 +92,7 @@ fn a_deleted_topic_takes_its_offsets_with_it() {
     let mut world = World::new();
     world.commit(-1, "", "t", 1).unwrap();
     world.commit(-1, "", "u", 2).unwrap();
-    let step = world.core.topic_deleted("t");
+    let step = world.core.topic_deleted("t", TopicId::ZERO);
     world.carry_out(step);
     assert_eq!((world.offset("t"), world.offset("u")), (None, Some(2)));
     world.reopen();

@@ -156,7 +156,7 @@ impl Play {
             Operation::Pass(ms) => self.world.pass(ms.into()),
             Operation::Delete(topic) => {
                 let topic = format!("t{topic}");
-                let step = self.world.core.topic_deleted(&topic);
+                let step = self.world.core.topic_deleted(&topic, Default::default());
                 self.world.carry_out(step);
                 self.offsets.remove(&topic);
             }
