@@ -122,11 +122,6 @@ impl Sessions {
         Self { slots, all: Mutex::default() }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        lock(&self.all).len()
-    }
-
     /// Forgets a session.
     pub(super) fn close(&self, id: i32) {
         lock(&self.all).remove(&id);

@@ -80,7 +80,8 @@ async fn partition(
         partition_index: asked.partition_index,
         timestamp,
         offset,
-        leader_epoch,
+        // Earlier versions can not say it.
+        leader_epoch: if version >= 4 { leader_epoch } else { -1 },
         ..ListOffsetsPartitionResponse::default()
     };
     Ok(match asked.timestamp {

@@ -1,0 +1,226 @@
+//! A broker over the simulated disk and a clock that stands still, spoken to by encoded requests; no socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klog::broker::api::{self, Outcome, Part, Reply};
+use klog::broker::settings::Settings;
+use klog::broker::{Broker, BrokerOptions, Peer};
+use klog::model::time::ManualClock;
+use klog::record::{Batch, BatchBuilder, Compression, Compressor, Decompressor, ProducerStamp};
+use klog::storage::disk::read_exact_at;
+use klog::storage::sim::SimDisk;
+use klog::wire::Request;
+use klog::wire::error::ErrorCode;
+use klog::wire::frame::{self, RequestHeader, response_body};
+use klog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use klog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use klog::wire::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+
+pub const NOW: i64 = 1_700_000_000_000;
+
+pub struct Rig {
+    pub disk: Arc<SimDisk>,
+    pub clock: Arc<ManualClock>,
+    pub broker: Arc<Broker>,
+    settings: Settings,
+    starts: u64,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let disk = SimDisk::new(7);
+        let clock = Arc::new(ManualClock::new(NOW));
+        let settings = Settings::parse(settings.iter().copied()).unwrap();
+        let broker = open(&disk, &clock, &settings, 1);
+        Self { disk, clock, broker, settings, starts: 1 }
+    }
+
+    /// Power is cut; the machine and the broker come back.
+    pub fn cut_power(&mut self) {
+        self.disk.cut_power_at(self.disk.steps());
+        self.disk.restart();
+        self.reopen();
+    }
+
+    /// The process is killed and comes back.
+    pub fn kill(&mut self) {
+        self.disk.kill();
+        self.reopen();
+    }
+
+    pub async fn restart(&mut self) {
+        self.broker.close().await.unwrap();
+        self.disk.kill();
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
+        self.starts += 1;
+        self.broker = open(&self.disk, &self.clock, &self.settings, self.starts);
+    }
+
+    pub async fn outcome<R: Request>(&self, request: &R, version: i16) -> Outcome {
+        let framed = frame::request_frame(request, version, 42, Some("test")).unwrap();
+        let (header, body) = frame::split_request(Bytes::from(framed).slice(4..)).unwrap();
+        api::call(&self.broker, &peer(), &header, body).await
+    }
+
+    pub async fn call<R: Request>(&self, request: &R, version: i16) -> R::Response {
+        response::<R>(self.outcome(request, version).await, version).await
+    }
+
+    pub async fn raw(&self, header: &RequestHeader, body: &'static [u8]) -> Outcome {
+        api::call(&self.broker, &peer(), header, Bytes::from_static(body)).await
+    }
+
+    pub async fn create(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> ErrorCode {
+        let request =
+            CreateTopicsRequest { topics: vec![topic(name, partitions, configs)], ..Default::default() };
+        self.call(&request, 7).await.topics[0].error_code
+    }
+
+    pub async fn produce(&self, name: &str, values: &[&str]) -> PartitionProduceResponse {
+        self.send(name, 0, -1, batch(values)).await
+    }
+
+    pub async fn send(
+        &self,
+        name: &str,
+        partition: i32,
+        acks: i16,
+        batch: Vec<u8>,
+    ) -> PartitionProduceResponse {
+        let request = produce_request(name, partition, acks, batch);
+        let mut answer = self.call(&request, 12).await;
+        answer.responses.remove(0).partition_responses.remove(0)
+    }
+
+    /// All values from `offset` on that one fetch gives.
+    pub async fn values(&self, name: &str, partition: i32, offset: i64) -> Vec<String> {
+        let answer = self.call(&fetch_request(name, partition, offset), 12).await;
+        values_of(&answer)
+    }
+}
+
+fn open(disk: &Arc<SimDisk>, clock: &Arc<ManualClock>, settings: &Settings, seed: u64) -> Arc<Broker> {
+    let options =
+        BrokerOptions { settings: settings.clone(), seed: Some(seed), ..BrokerOptions::new("/data") };
+    Broker::open(options, Arc::clone(disk) as _, Arc::clone(clock) as _).unwrap()
+}
+
+pub fn peer() -> Peer {
+    Peer {
+        unix: false,
+        advertised: ("127.0.0.1".to_owned(), 9092),
+        client_host: "/127.0.0.1".to_owned(),
+        principal: "User:ANONYMOUS".to_owned(),
+    }
+}
+
+pub async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response {
+    let reply = match outcome {
+        Outcome::Reply(reply) => reply,
+        Outcome::Later(later) => {
+            tokio::time::timeout(Duration::from_secs(20), later).await.expect("the sync never came")
+        }
+        Outcome::None => panic!("no answer"),
+        Outcome::Close(reason) => panic!("closed: {reason}"),
+    };
+    response_body::<R::Response>(joined(&reply), version).unwrap()
+}
+
+pub fn joined(reply: &Reply) -> Bytes {
+    let mut bytes = Vec::new();
+    for part in &reply.parts {
+        match part {
+            Part::Bytes(part) => bytes.extend_from_slice(part),
+            Part::File { file, position, len } => {
+                let start = bytes.len();
+                bytes.resize(start + len, 0);
+                read_exact_at(&**file, &mut bytes[start..], *position).unwrap();
+            }
+        }
+    }
+    bytes.into()
+}
+
+pub fn topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
+    };
+    CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: partitions,
+        replication_factor: -1,
+        configs: configs.iter().map(config).collect(),
+        ..Default::default()
+    }
+}
+
+pub fn batch(values: &[&str]) -> Vec<u8> {
+    stamped(values, ProducerStamp::NONE)
+}
+
+pub fn stamped(values: &[&str], stamp: ProducerStamp) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        builder.push(NOW, None, Some(value.as_bytes()), &[]);
+    }
+    builder.finish(stamp, Compression::NONE, &mut Compressor::new()).unwrap()
+}
+
+pub fn produce_request(name: &str, partition: i32, acks: i16, batch: Vec<u8>) -> ProduceRequest {
+    let data = PartitionProduceData { index: partition, records: Some(batch.into()) };
+    ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![TopicProduceData {
+            name: name.to_owned(),
+            partition_data: vec![data],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+pub fn fetch_request(name: &str, partition: i32, offset: i64) -> FetchRequest {
+    let wanted = FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    };
+    FetchRequest {
+        max_wait_ms: 0,
+        min_bytes: 1,
+        topics: vec![FetchTopic { topic: name.to_owned(), partitions: vec![wanted], ..Default::default() }],
+        ..Default::default()
+    }
+}
+
+pub fn values_of(answer: &FetchResponse) -> Vec<String> {
+    let mut values = Vec::new();
+    for topic in &answer.responses {
+        for partition in &topic.partitions {
+            assert_eq!(partition.error_code, ErrorCode::NONE);
+            let mut rest = partition.records.as_deref().unwrap_or_default();
+            while let Some((batch, behind)) = Batch::split_first(rest).unwrap() {
+                for record in Decompressor::new().records(&batch, 1 << 20).unwrap() {
+                    let record = record.unwrap();
+                    values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+                }
+                rest = behind;
+            }
+        }
+    }
+    values
+}
