@@ -20,6 +20,7 @@ pub struct World {
 }
 
 impl World {
+    /// Fresh folders under the system's temporary one.
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("klog-test-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
@@ -102,19 +103,16 @@ pub struct Run {
 }
 
 impl Run {
+    /// Gives it these bytes on stdin, then the end.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self.command.stdin(Stdio::piped());
         self
     }
 
+    /// Sets a variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
-        self
-    }
-
-    pub fn no_env(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
         self
     }
 
@@ -155,16 +153,19 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 
 /// A command that runs.
 pub struct Going {
+    /// The process.
     pub child: Child,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Going {
+    /// Its process id.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    /// Sends it a signal.
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
     }
@@ -202,16 +203,21 @@ impl Drop for Going {
 
 /// A command that has ended; a signal counts as 128 and its number.
 pub struct Done {
+    /// The exit code.
     pub status: i32,
+    /// What it wrote as data.
     pub stdout: Vec<u8>,
+    /// What it wrote for people.
     pub stderr: Vec<u8>,
 }
 
 impl Done {
+    /// Its stdout as text.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// Its stderr as text.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
