@@ -81,8 +81,8 @@ pub(super) enum Lane {
     Main,
     /// Fetches, which wait for records.
     Fetch,
-    /// Joining a group, which waits for the other members.
-    Join,
+    /// Joining a group, which waits for the other members: one lane a member, because they wait for each other.
+    Join(u64),
 }
 
 type Slot = Arc<OnceCell<Arc<Connection>>>;
@@ -110,6 +110,8 @@ struct State {
     topics: HashMap<Arc<str>, (Arc<TopicView>, Instant)>,
     names: HashMap<TopicId, Arc<str>>,
     connections: HashMap<(Address, Lane), Slot>,
+    /// Group members made so far.
+    members: u64,
     /// Coordinators of groups, as node and address.
     coordinators: HashMap<String, (i32, Address)>,
     /// Failed attempts of an address in a row, and when it may be dialled again.
@@ -383,6 +385,18 @@ impl Client {
     pub(super) fn address(&self, host: &str, port: i32) -> Option<Address> {
         let node = Node { id: -1, host: host.to_owned(), port, rack: None };
         address_of(&node, self.state().via.as_ref())
+    }
+
+    /// A lane for a new group member.
+    pub(super) fn join_lane(&self) -> Lane {
+        let mut state = self.state();
+        state.members += 1;
+        Lane::Join(state.members)
+    }
+
+    /// Closes the connections of a lane that nobody uses any more.
+    pub(super) fn close_lane(&self, lane: Lane) {
+        self.state().connections.retain(|(_, of), _| *of != lane);
     }
 
     /// Drops what is known of topics, so that they are asked for anew.

@@ -58,11 +58,18 @@ struct Task {
     /// Whether partitions are kept while a rebalance goes on.
     cooperative: bool,
     shared: Arc<Shared>,
+    lane: Lane,
     events: mpsc::UnboundedSender<Result<GroupEvent, ClientError>>,
     owned: Vec<TopicPartition>,
     /// As the leader: all topics of the group, and what the division was made from.
     led: Option<(Vec<String>, Counts)>,
     looked: Instant,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.client.close_lane(self.lane);
+    }
 }
 
 /// Why a generation ended.
@@ -90,7 +97,7 @@ pub(super) fn run(
     let cooperative = assignors.iter().all(|assignor| assignor.is_cooperative());
     let (group, topics) = (group.to_owned(), topics.to_vec());
     Ok(async move {
-        let looked = Instant::now();
+        let (looked, lane) = (Instant::now(), client.join_lane());
         let mut task = Task {
             client,
             group,
@@ -98,6 +105,7 @@ pub(super) fn run(
             assignors,
             cooperative,
             shared,
+            lane,
             events,
             owned: Vec::new(),
             led: None,
@@ -167,7 +175,7 @@ impl Task {
 
     async fn join_once(&mut self) -> Result<Option<Vec<TopicPartition>>, ClientError> {
         let options = self.client.options().clone();
-        let (_, connection) = self.client.coordinator(&self.group, Lane::Join).await?;
+        let (_, connection) = self.client.coordinator(&self.group, self.lane).await?;
         let membership = self.shared.membership();
         let owned: &[TopicPartition] = if self.cooperative { &self.owned } else { &[] };
         let metadata = protocol::subscription(&self.topics, owned, membership.generation).unwrap_or_default();
@@ -247,7 +255,7 @@ impl Task {
         assignments: Vec<SyncGroupRequestAssignment>,
     ) -> Result<Option<Vec<TopicPartition>>, ClientError> {
         let options = self.client.options();
-        let (_, connection) = self.client.coordinator(&self.group, Lane::Join).await?;
+        let (_, connection) = self.client.coordinator(&self.group, self.lane).await?;
         let membership = self.shared.membership();
         let request = SyncGroupRequest {
             group_id: self.group.clone(),
