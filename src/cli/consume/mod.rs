@@ -81,7 +81,7 @@ pub struct Args {
     pub partitions: Option<String>,
 
     /// Write records by a format string, such as '%t %p %o %k %v\n'
-    #[arg(short = 'f', long, value_name = "FORMAT", conflicts_with_all = ["json", "delimiter", "null", "key_delimiter"])]
+    #[arg(short = 'f', long, value_name = "FORMAT", allow_hyphen_values = true, conflicts_with_all = ["json", "delimiter", "null", "key_delimiter"])]
     pub format: Option<String>,
 
     /// Write JSON envelopes, one a line; -J=json: values that are JSON stand there as they are
@@ -95,7 +95,7 @@ pub struct Args {
     pub json_values: bool,
 
     /// What is written after each value, a line end by default; escapes \n \t \0 \xNN
-    #[arg(short = 'D', long, value_name = "DELIM")]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true)]
     pub delimiter: Option<String>,
 
     /// A NUL byte after each value
@@ -103,7 +103,7 @@ pub struct Args {
     pub null: bool,
 
     /// Write the key and DELIM before each value
-    #[arg(short = 'K', long, value_name = "DELIM")]
+    #[arg(short = 'K', long, value_name = "DELIM", allow_hyphen_values = true)]
     pub key_delimiter: Option<String>,
 
     /// Read records of open and aborted transactions too

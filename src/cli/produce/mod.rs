@@ -34,7 +34,7 @@ pub struct Args {
     pub files: Vec<PathBuf>,
 
     /// What ends a record, a line end by default; escapes \n \t \0 \xNN, several bytes allowed
-    #[arg(short = 'D', long, value_name = "DELIM", conflicts_with_all = ["whole", "json"])]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["whole", "json"])]
     pub delimiter: Option<String>,
 
     /// Records end with a NUL byte
@@ -46,15 +46,15 @@ pub struct Args {
     pub whole: bool,
 
     /// Split key from value at the first DELIM; a record without it gets a null key
-    #[arg(short = 'K', long, value_name = "DELIM", conflicts_with_all = ["key", "format", "json"])]
+    #[arg(short = 'K', long, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["key", "format", "json"])]
     pub key_delimiter: Option<String>,
 
     /// One key for every record
-    #[arg(short = 'k', long, value_name = "KEY", conflicts_with_all = ["format", "json"])]
+    #[arg(short = 'k', long, value_name = "KEY", allow_hyphen_values = true, conflicts_with_all = ["format", "json"])]
     pub key: Option<OsString>,
 
     /// A header for every record: NAME=VALUE, NAME for null, NAME= for empty (repeatable, kept in order)
-    #[arg(short = 'H', long = "header", value_name = "NAME[=VALUE]")]
+    #[arg(short = 'H', long = "header", value_name = "NAME[=VALUE]", allow_hyphen_values = true)]
     pub headers: Vec<OsString>,
 
     /// The partition of every record
@@ -74,7 +74,7 @@ pub struct Args {
     pub tombstone: bool,
 
     /// Read the input by a format string, such as '%k\t%v\n' or '%K{big32}%k%V{big32}%v'
-    #[arg(short = 'f', long, value_name = "FORMAT", conflicts_with = "json")]
+    #[arg(short = 'f', long, value_name = "FORMAT", allow_hyphen_values = true, conflicts_with = "json")]
     pub format: Option<String>,
 
     /// Read JSON envelopes, one a line, as `consume -J` writes them; -J=json: values are any JSON
