@@ -1,34 +1,68 @@
-//! The client against a broker: an Apache Kafka named by KLOG_TEST_KAFKA where there is one.
+//! The client against a klog in this process, and against an Apache Kafka where KLOG_TEST_KAFKA names one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use klog::broker::{Broker, BrokerOptions};
 use klog::client::admin::{NewTopic, OffsetSpec};
 use klog::client::consumer::{Consumer, Event, Position};
 use klog::client::group::{Committed, GroupEvent, Member};
 use klog::client::producer::{Producer, Pushed};
 use klog::client::{Address, Client, ClientError, ClientOptions};
 use klog::model::id::TopicPartition;
+use klog::net::Listener;
 use klog::record::{Codec, Decompressor, Header};
+use klog::server::{ListenerOptions, Server, ServerOptions};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn options() -> Option<ClientOptions> {
-    let address = std::env::var("KLOG_TEST_KAFKA").ok()?;
-    Some(ClientOptions::new(Address::parse_list(&address).unwrap()))
+/// A klog of its own in a folder of its own, on a Unix socket.
+struct Klog {
+    broker: Arc<Broker>,
+    server: Option<Server>,
+    folder: tempfile::TempDir,
 }
 
-/// Runs a test with options of its own changes.
-fn run(change: impl FnOnce(&mut ClientOptions), test: impl AsyncFnOnce(Client)) {
-    let Some(mut options) = options() else { return };
-    change(&mut options);
+impl Klog {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Broker::open_on_this_machine(BrokerOptions::new(&folder.path().join("data"))).unwrap();
+        let address = Address::Unix(folder.path().join("klog.sock"));
+        let listener = Listener::bind(&address, 64).unwrap();
+        let listeners = vec![ListenerOptions { listener, advertised: None }];
+        let options = ServerOptions { listeners, workers: 1, ..ServerOptions::default() };
+        let server = Some(Server::start(options, broker.clone()).unwrap());
+        Self { broker, server, folder }
+    }
+
+    fn address(&self) -> Address {
+        Address::Unix(self.folder.path().join("klog.sock"))
+    }
+
+    async fn stop(mut self) {
+        self.server.take().unwrap().stop().await;
+        self.broker.close().await.unwrap();
+    }
+}
+
+/// Runs a test with options of its own changes, against each broker there is.
+fn run(change: impl Fn(&mut ClientOptions), test: impl AsyncFn(Client)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = Client::connect(options).await.unwrap();
-        timeout(LONG, test(client)).await.expect("the test takes too long");
+        let klog = Klog::start();
+        let mut brokers = vec![vec![klog.address()]];
+        brokers.extend(std::env::var("KLOG_TEST_KAFKA").ok().map(|list| Address::parse_list(&list).unwrap()));
+        for bootstrap in brokers {
+            let mut options = ClientOptions::new(bootstrap);
+            change(&mut options);
+            let client = Client::connect(options).await.unwrap();
+            timeout(LONG, test(client)).await.expect("the test takes too long");
+        }
+        klog.stop().await;
     });
 }
 

@@ -185,6 +185,9 @@ struct Asked {
     topic_id: TopicId,
 }
 
+/// When a partition was fetched last, whether it is known to have more, and what to ask.
+type Turn = (u64, bool, Asked);
+
 /// Begins every fetch that may begin; says when another may.
 fn step(client: &Client, shared: &Arc<Shared>) -> Option<Instant> {
     let now = Instant::now();
@@ -217,7 +220,7 @@ fn plan(
     now: Instant,
     stale: &mut HashSet<Arc<str>>,
 ) -> BTreeMap<i32, Vec<Asked>> {
-    let mut nodes: BTreeMap<i32, (Vec<(u64, bool, Asked)>, bool)> = BTreeMap::new();
+    let mut nodes: BTreeMap<i32, (Vec<Turn>, bool)> = BTreeMap::new();
     for (partition, reading) in &state.reading {
         if !reading.may_fetch(now) {
             continue;
