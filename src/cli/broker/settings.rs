@@ -9,12 +9,14 @@ use crate::cli::output::rows::{Format, Rows};
 
 pub(super) fn show(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
     let settings = options::resolve(context, &args.daemon)?.settings;
-    let mut columns = vec!["setting", "value", "default", "kafka_default", "effect"];
     let is_table = args.output.output == Format::Table;
-    if !is_table {
-        columns.extend(["allowed", "about"]);
-    }
-    let mut rows = Rows::new(&columns);
+    // A terminal is narrow: the rest is for scripts.
+    let columns: &[&str] = if is_table {
+        &["setting", "value", "kafka_default", "effect"]
+    } else {
+        &["setting", "value", "kafka_default", "effect", "default", "allowed", "about"]
+    };
+    let mut rows = Rows::new(columns);
     for row in BROKER {
         if args.pattern.as_ref().is_some_and(|pattern| !glob::matches(pattern, row.name)) {
             continue;
@@ -32,7 +34,7 @@ pub(super) fn show(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure
             effect(row).into(),
         ];
         if !is_table {
-            line.extend([row.allowed_text().into(), row.doc.into()]);
+            line.extend([row.default.into(), row.allowed_text().into(), row.doc.into()]);
         }
         rows.push(line);
     }
