@@ -38,15 +38,14 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         detach().map_err(|error| Failure::failed(format!("can't detach: {}", plain(&error)), ""))?;
     let log = LogFile::early();
     let daemon = Daemon { context, args, log: Some(log.clone()) };
-    let outcome = daemon.live(ListenFd::empty(), Some(&mut report));
-    if let Err(failure) = &outcome {
-        if matches!(state::holder(&context.settings.data.value), Ok(Holder::Daemon(_) | Holder::Unknown)) {
-            report.beaten();
-        } else {
-            report.failed(failure);
+    daemon.live(ListenFd::empty(), Some(&mut report)).or_else(|failure| {
+        match state::holder(&context.settings.data.value) {
+            Ok(Holder::Daemon(_) | Holder::Unknown) => report.beaten(),
+            _ => report.failed(&failure),
         }
-    }
-    outcome
+        // Whoever started this process was told; there is no terminal to tell it again.
+        Ok(failure.exit)
+    })
 }
 
 struct Daemon<'a> {

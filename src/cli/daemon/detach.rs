@@ -39,7 +39,7 @@ impl Report {
     /// Nobody may be listening any more: then nobody needs to know.
     fn send(&mut self, text: &str) {
         if let Some(mut pipe) = self.pipe.take() {
-            let _ = pipe.write_all(text.as_bytes());
+            let _ = pipe.write_all(format!("{text}\n").as_bytes());
         }
     }
 }
