@@ -268,7 +268,7 @@ impl Decompressor {
 
     /// Bytes of memory that the buffer holds.
     #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
+    pub(in crate::record) fn kept(&self) -> usize {
         self.buf.capacity()
     }
 
@@ -374,3 +374,6 @@ fn inflate_snappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result
     snap::raw::Decoder::new().decompress(block, to).map_err(broken)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
