@@ -226,12 +226,10 @@ impl Catalog {
             MetadataRecord::Partition(partition) => {
                 let index = usize::try_from(partition.partition_id).unwrap_or(usize::MAX);
                 if let Some(entry) = self.entry(&partition.topic_id)
-                    && index <= entry.partitions.len()
+                    && index == entry.partitions.len()
                     && index < MAX_PARTITIONS as usize
                 {
-                    if index == entry.partitions.len() {
-                        entry.partitions.push(partition.leader_epoch);
-                    }
+                    entry.partitions.push(partition.leader_epoch);
                 }
             }
             MetadataRecord::Config(config) if config.resource_type == resource_type::TOPIC => {
