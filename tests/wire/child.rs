@@ -77,3 +77,14 @@ fn stand_in() {
     announce(folder, &server.addresses()[0]);
     wait_for_parent();
 }
+
+#[test]
+#[ignore = "is the server that other tests start"]
+fn broker() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    raise_descriptors();
+    let (_broker, server) = crate::real::serve(folder);
+    announce(folder, &server.addresses()[0]);
+    wait_for_parent();
+}

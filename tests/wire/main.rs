@@ -3,6 +3,9 @@
 
 mod child;
 mod flood;
+mod hostile;
+mod kcat;
 mod machinery;
 mod peer;
+mod real;
 mod stand_in;

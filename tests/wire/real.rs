@@ -1,0 +1,72 @@
+//! A server over a real broker, in a folder of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use klog::broker::settings::Settings;
+use klog::broker::{Broker, BrokerOptions};
+use klog::net::{Address, Listener};
+use klog::server::{ListenerOptions, Server, ServerOptions};
+
+/// Opens the broker of a folder and serves it on a free TCP port and a Unix socket.
+pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
+    if std::env::var_os("KLOG_WIRE_LOG").is_some() {
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(std::io::stderr)
+            .try_init();
+    }
+    let options = BrokerOptions {
+        data: folder.join("data"),
+        settings: Settings::parse::<&str, &str>([]).unwrap(),
+        seed: None,
+        max_open_files: 1000,
+    };
+    let broker = Broker::open_on_this_machine(options).unwrap();
+    let addresses =
+        [Address::Tcp { host: "127.0.0.1".into(), port: 0 }, Address::Unix(folder.join("klog.sock"))];
+    let listeners = addresses
+        .iter()
+        .map(|address| ListenerOptions { listener: Listener::bind(address, 1024).unwrap(), advertised: None })
+        .collect();
+    let options = ServerOptions { listeners, workers: 2, ..ServerOptions::default() };
+    let server = Server::start(options, Arc::clone(&broker)).unwrap();
+    (broker, server)
+}
+
+/// A running server in this process.
+pub(crate) struct Real {
+    pub(crate) server: Option<Server>,
+    broker: Arc<Broker>,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Real {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, server) = serve(folder.path());
+        Self { server: Some(server), broker, folder }
+    }
+
+    pub(crate) fn tcp(&self) -> Address {
+        self.server.as_ref().unwrap().addresses()[0].clone()
+    }
+
+    /// Stops it as the daemon stops.
+    pub(crate) fn stop(&mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = self.server.take().unwrap();
+        runtime.block_on(async {
+            server.stop().await;
+            self.broker.close().await.unwrap();
+        });
+    }
+
+    /// Starts it again in the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        std::fs::remove_file(self.folder.path().join("klog.sock")).unwrap();
+        let (broker, server) = serve(self.folder.path());
+        (self.broker, self.server) = (broker, Some(server));
+    }
+}
