@@ -61,12 +61,12 @@ impl Output {
         self.push_small(&length.to_be_bytes());
         for part in reply.parts {
             match part {
+                empty if empty.is_empty() => {}
                 Part::Bytes(bytes) if bytes.len() <= SMALL => self.push_small(&bytes),
                 Part::Bytes(bytes) => {
                     self.memory += bytes.len();
                     self.pieces.push_back(Piece::Large(bytes));
                 }
-                Part::File { len: 0, .. } => {}
                 file @ Part::File { .. } => self.pieces.push_back(Piece::File(file)),
             }
         }

@@ -16,7 +16,7 @@ const FOLDER: &str = "KLOG_WIRE_CHILD";
 
 pub(crate) struct Server {
     child: Child,
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub(crate) address: Address,
 }
 
@@ -40,7 +40,7 @@ impl Server {
         let file = folder.path().join("address");
         until("the child listens", || file.exists());
         let address = fs::read_to_string(file).unwrap().parse().unwrap();
-        Self { child, folder, address }
+        Self { child, _folder: folder, address }
     }
 
     /// A line of the process's status in KiB: `VmRSS` is now, `VmHWM` the most ever.

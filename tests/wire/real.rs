@@ -37,7 +37,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
 /// A running server in this process.
 pub(crate) struct Real {
     pub(crate) server: Option<Server>,
-    broker: Arc<Broker>,
+    broker: Option<Arc<Broker>>,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -45,7 +45,7 @@ impl Real {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (broker, server) = serve(folder.path());
-        Self { server: Some(server), broker, folder }
+        Self { server: Some(server), broker: Some(broker), folder }
     }
 
     pub(crate) fn tcp(&self) -> Address {
@@ -55,10 +55,10 @@ impl Real {
     /// Stops it as the daemon stops.
     pub(crate) fn stop(&mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = self.server.take().unwrap();
+        let (server, broker) = (self.server.take().unwrap(), self.broker.take().unwrap());
         runtime.block_on(async {
             server.stop().await;
-            self.broker.close().await.unwrap();
+            broker.close().await.unwrap();
         });
     }
 
@@ -67,6 +67,6 @@ impl Real {
         self.stop();
         std::fs::remove_file(self.folder.path().join("klog.sock")).unwrap();
         let (broker, server) = serve(self.folder.path());
-        (self.broker, self.server) = (broker, Some(server));
+        (self.broker, self.server) = (Some(broker), Some(server));
     }
 }

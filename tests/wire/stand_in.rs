@@ -61,8 +61,11 @@ fn file_reply(header: &RequestHeader, file: Option<Arc<dyn DiskFile>>) -> Reply 
     let file = file.expect("the test gave no file");
     let len = file.len().unwrap() as usize;
     let mut reply = reply(header, Bytes::new());
-    reply.parts.push(Part::File { file, position: 0, len });
+    reply.parts.push(Part::File { file: Arc::clone(&file), position: 0, len });
     reply.parts.push(Part::Bytes(Bytes::from_static(b"end")));
+    // What follows the last records of a fetch may be nothing.
+    reply.parts.push(Part::File { file, position: 0, len: len.min(1) });
+    reply.parts.push(Part::Bytes(Bytes::new()));
     reply
 }
 
