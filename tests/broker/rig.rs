@@ -140,6 +140,7 @@ pub async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response
 pub fn joined(reply: &Reply) -> Bytes {
     let mut bytes = Vec::new();
     for part in &reply.parts {
+        assert!(!part.is_empty(), "a server has nothing to do for an empty part");
         match part {
             Part::Bytes(part) => bytes.extend_from_slice(part),
             Part::File { file, position, len } => {

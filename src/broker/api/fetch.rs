@@ -204,7 +204,10 @@ fn send(
     let mut files = plans.into_iter().flatten().filter(|plan| plan.len > 0);
     let mut pieces = Vec::with_capacity(parts.chunks.len() * 2);
     for chunk in parts.chunks {
-        pieces.push(Part::Bytes(chunk));
+        // Where no tagged fields follow the last records, the last chunk is empty.
+        if !chunk.is_empty() {
+            pieces.push(Part::Bytes(chunk));
+        }
         if let Some(plan) = files.next() {
             pieces.push(Part::File { file: plan.file, position: plan.position, len: plan.len });
         }
