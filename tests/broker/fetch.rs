@@ -85,14 +85,10 @@ async fn a_waiting_fetch_is_woken_by_a_produce() {
     let request = FetchRequest { max_wait_ms: 60_000, ..fetch_request("t", 0, 0) };
     let waiting = rig.outcome(&request, 12);
     tokio::pin!(waiting);
-    let woken = tokio::time::timeout(Duration::from_secs(20), async {
-        tokio::select! {
-            biased;
-            _ = &mut waiting => panic!("there was nothing to answer yet"),
-            answer = rig.produce("t", &["a"]) => assert_eq!(answer.error_code, ErrorCode::NONE),
-        }
-        waiting.await
-    });
+    let early = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
+    assert!(!early, "there was nothing to answer yet");
+    assert_eq!(rig.produce("t", &["a"]).await.error_code, ErrorCode::NONE);
+    let woken = tokio::time::timeout(Duration::from_secs(20), waiting);
     let answer = response::<FetchRequest>(woken.await.expect("the fetch slept on"), 12).await;
     assert_eq!(values_of(&answer), ["a"]);
 }
