@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::catalog::{Catalog, NewTopic, Refusal};
 use super::partition::InternalRecord;
-use super::{Broker, BrokerError, Topic};
+use super::{Broker, BrokerError, Partition, Topic};
 use crate::model::id::TopicId;
 use crate::model::name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::schema::metadata::MetadataRecord;
@@ -87,6 +87,7 @@ impl Broker {
         self.apply(&records.concat());
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for topic in made.iter().flatten() {
+            topic.opened().for_each(Partition::touch);
             state.live.insert(Arc::clone(topic.name()), Arc::clone(topic));
         }
         drop(state);

@@ -102,6 +102,7 @@ impl Broker {
         for id in dirty.iter().filter(|id| &*id.topic != CLUSTER_METADATA) {
             let Some(topic) = self.topic(&id.topic) else { continue };
             let Some(partition) = self.partition_of(&topic, id.partition)? else { continue };
+            partition.touch();
             if let Some(done) = partition.log().recovered() {
                 recovered += 1;
                 if done.cut_bytes > 0 || !done.damaged.is_empty() {

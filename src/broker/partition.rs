@@ -214,9 +214,7 @@ impl Partition {
 
     /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.
     fn count_unsynced(self: &Arc<Self>, bytes: u64, records: i64) {
-        if !self.touched.swap(true, Ordering::AcqRel) {
-            self.around.touched.add(Arc::clone(self));
-        }
+        self.touch();
         let flusher = &self.around.flusher;
         self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
         flusher.appended(bytes);
@@ -372,6 +370,13 @@ impl Partition {
     pub(super) fn leave(&self) {
         self.gone.store(true, Ordering::Release);
         self.fail(BrokerError::UnknownPartition);
+    }
+
+    /// Notes the partition for the next checkpoint, which spares the next start a look at it.
+    pub(super) fn touch(self: &Arc<Self>) {
+        if !self.touched.swap(true, Ordering::AcqRel) {
+            self.around.touched.add(Arc::clone(self));
+        }
     }
 
     /// Lets the next append be noted again for the next checkpoint.

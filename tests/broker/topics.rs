@@ -58,6 +58,22 @@ async fn topics_are_made_and_deleted_in_every_version() {
 }
 
 #[tokio::test]
+async fn after_a_checkpoint_a_start_looks_only_at_what_was_written_since() {
+    let mut rig = Rig::new();
+    rig.create("many", 20, &[]).await;
+    rig.create("one", 1, &[]).await;
+    rig.broker.checkpoint();
+    rig.produce("one", &["a"]).await;
+    rig.kill();
+    let dirty: Vec<String> = rig.broker.folder().dirty_at_open().iter().map(ToString::to_string).collect();
+    assert_eq!(dirty, ["one-0"]);
+    rig.broker.checkpoint();
+    rig.kill();
+    assert_eq!(rig.broker.folder().dirty_at_open(), []);
+    assert_eq!(rig.values("one", 0, 0).await, ["a"]);
+}
+
+#[tokio::test]
 async fn a_topic_whose_making_failed_is_not_there() {
     let rig = Rig::new();
     rig.create("before", 1, &[]).await;
