@@ -68,7 +68,7 @@ fn answers_come_in_order_and_a_wait_holds_up_no_parsing() {
         let mut expected = (0..50).filter(|n| n % 5 != 2);
         for _ in 0..20 {
             fixture.service.synced.notify_one();
-            while let Some(next) = expected.next() {
+            for next in expected.by_ref() {
                 let answer = peer.answer().unwrap();
                 assert_eq!((id(&answer), answer[5]), (next, next as u8));
                 if matches!(next % 5, 3) {
