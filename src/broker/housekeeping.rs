@@ -95,18 +95,22 @@ impl Broker {
     /// Writes snapshots and the checkpoint of what was written since the last one. Blocking.
     pub fn checkpoint(&self) {
         let now = self.clock.wall_ms();
+        let mut logs = Vec::new();
         for partition in self.around.touched.take() {
             partition.untouch();
             if partition.is_gone() {
                 continue;
             }
             partition.log().expire_producers(now);
-            if let Err(error) = partition.log().checkpoint() {
-                tracing::error!(partition = %partition.id(), %error, "the checkpoint failed");
-            }
+            logs.push(Arc::clone(partition.log()));
         }
-        if let Err(error) = self.folder.checkpoint() {
-            tracing::error!(%error, "the checkpoint failed");
+        match self.folder.checkpoint_logs(&logs) {
+            Ok(failed) => {
+                for (log, error) in failed {
+                    tracing::error!(partition = %log.partition(), %error, "the checkpoint failed");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the checkpoint failed"),
         }
     }
 

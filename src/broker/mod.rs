@@ -125,12 +125,14 @@ impl Broker {
         let mut failed = None;
         let topics = self.topics();
         let opened = topics.iter().flat_map(|topic| topic.opened()).chain([&self.metadata]);
+        let mut logs = Vec::new();
         for partition in opened {
             partition.leave();
-            if let Err(error) = partition.log().close() {
-                tracing::error!(partition = %partition.id(), %error, "a log could not be closed");
-                failed.get_or_insert(error);
-            }
+            logs.push(Arc::clone(partition.log()));
+        }
+        for (log, error) in self.folder.close_logs(&logs)? {
+            tracing::error!(partition = %log.partition(), %error, "a log could not be closed");
+            failed.get_or_insert(error);
         }
         match failed {
             Some(error) => Err(error.into()),

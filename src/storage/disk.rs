@@ -48,6 +48,8 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder's entries (creations, renames, removals in it) durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes everything written so far on the file system of `path` durable, all files and folders in one go (syncfs).
+    fn sync_all(&self, path: &Path) -> io::Result<()>;
     /// Takes the exclusive lock on a file (made when missing); `WouldBlock` when another holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }

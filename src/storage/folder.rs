@@ -8,7 +8,7 @@ use self::book::Book;
 use super::checkpoint::{self, read_raw, replace_raw};
 use super::disk::{Entry as DirEntry, Lock};
 use super::files::Files;
-use super::{Disk, StorageError, held};
+use super::{Disk, Log, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::Clock;
 
@@ -19,6 +19,8 @@ const MARK: &str = "klog-mark";
 const CLEAN: &str = "klog-clean";
 const META: &str = "meta.properties";
 const VERSION: u16 = 1;
+/// From this many logs on, one sync of the whole file system is cheaper than one for each file.
+const MANY: usize = 8;
 
 /// What the data folder is told about itself when it is opened.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ pub struct Folder {
     cluster_id: String,
     was_clean: bool,
     dirty_at_open: Vec<TopicPartition>,
+    presynced: bool,
     book: Mutex<Book>,
     journal_sync: Mutex<()>,
     _lock: Box<dyn Lock>,
@@ -92,7 +95,10 @@ impl Folder {
             disk.sync_dir(path).map_err(StorageError::io("syncing", path))?;
         }
         let on_disk = partition_names(&entries);
-        let dirty_at_open = on_disk.into_iter().filter(|tp| book.is_dirty(&tp.to_string())).collect();
+        let dirty_at_open: Vec<_> =
+            on_disk.into_iter().filter(|partition| book.is_dirty(&partition.to_string())).collect();
+        // What the last process wrote may be in the page cache only. A failure shows again when the log is synced.
+        let presynced = !was_clean && dirty_at_open.len() > MANY && disk.sync_all(path).is_ok();
         Ok(Arc::new(Self {
             path: path.to_path_buf(),
             files: Files::new(disk, options.max_open_files),
@@ -100,6 +106,7 @@ impl Folder {
             cluster_id,
             was_clean,
             dirty_at_open,
+            presynced,
             book: Mutex::new(book),
             journal_sync: Mutex::new(()),
             _lock: lock,
@@ -182,6 +189,57 @@ impl Folder {
         held(&self.book).write(self.disk().as_ref(), &self.path)
     }
 
+    /// Checkpoints these logs and writes the checkpoint file. Many of them cost one sync of the file system together.
+    /// Answers with the logs that failed; their recovery points stay.
+    ///
+    /// # Errors
+    /// `Io` where the checkpoint file could not be replaced; the old one then still holds.
+    pub fn checkpoint_logs<'l>(
+        &self,
+        logs: &'l [Arc<Log>],
+    ) -> Result<Vec<(&'l Arc<Log>, StorageError)>, StorageError> {
+        let mut failed = Vec::new();
+        let mut due = Vec::new();
+        for log in logs {
+            match log.take_checkpoint() {
+                Ok(Some(taken)) => due.push((log, taken)),
+                Ok(None) => {}
+                Err(error) => failed.push((log, error)),
+            }
+        }
+        let each = due.len() <= MANY;
+        let mut written: Vec<_> = due.iter().map(|(log, taken)| log.write_checkpoint(taken, each)).collect();
+        if !each && let Err(error) = self.disk().sync_all(&self.path) {
+            // Nothing is known to be durable then, so no recovery point may move.
+            let error = error.to_string();
+            for result in written.iter_mut().filter(|result| result.is_ok()) {
+                *result = Err(StorageError::io("syncing", &self.path)(io::Error::other(error.clone())));
+            }
+        }
+        for ((log, taken), written) in due.into_iter().zip(written) {
+            if let Err(error) = log.end_checkpoint(taken, written) {
+                failed.push((log, error));
+            }
+        }
+        self.checkpoint()?;
+        Ok(failed)
+    }
+
+    /// Checkpoints and closes these logs, as [`Log::close`] does with one.
+    ///
+    /// # Errors
+    /// As [`Folder::checkpoint_logs`]; the logs are closed then too.
+    pub fn close_logs<'l>(
+        &self,
+        logs: &'l [Arc<Log>],
+    ) -> Result<Vec<(&'l Arc<Log>, StorageError)>, StorageError> {
+        let result = self.checkpoint_logs(logs);
+        for log in logs {
+            log.let_go_of_files();
+        }
+        result
+    }
+
     /// Removes what earlier deletions left (`*-delete` folders).
     ///
     /// # Errors
@@ -208,6 +266,10 @@ impl Folder {
         checkpoint::replace(self.disk().as_ref(), &self.path.join(CLEAN), *b"clea", VERSION, &[])
     }
 
+    pub(super) fn is_presynced(&self) -> bool {
+        self.presynced
+    }
+
     pub(super) fn entry(&self, name: &str) -> Option<Entry> {
         held(&self.book).entry(name)
     }
@@ -229,11 +291,11 @@ impl Folder {
         // Held over the sync: who finds nothing to sync must not go on before another's sync is done.
         let _turn = held(&self.journal_sync);
         let file = held(&self.book).unsynced_journal();
-        if let Some(file) = file {
-            if let Err(error) = file.sync() {
-                held(&self.book).journal_failed();
-                return Err(StorageError::io("syncing", &self.path.join(book::JOURNAL))(error));
-            }
+        if let Some(file) = file
+            && let Err(error) = file.sync()
+        {
+            held(&self.book).journal_failed();
+            return Err(StorageError::io("syncing", &self.path.join(book::JOURNAL))(error));
         }
         Ok(())
     }

@@ -38,14 +38,15 @@ impl Stamps {
 }
 
 /// The indexes of a segment that still grows: all in memory, written out at checkpoints and when it is rolled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Growing {
     pub(super) offsets: Vec<u8>,
     pub(super) times: Vec<u8>,
     /// Bytes of log since the last entry.
     since: u64,
-    offsets_written: usize,
-    times_written: usize,
+    /// How much of each is in its file; `None` when the file holds something else and has to be replaced.
+    offsets_written: Option<usize>,
+    times_written: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Segment {
 
     /// A segment that takes appends; its indexes are in memory.
     pub(super) fn growing(files: &Arc<Files>, folder: &Path, base: i64) -> Arc<Self> {
-        let indexes = Indexes::Growing(Growing::default(), Stamps::NONE);
+        let indexes = Indexes::Growing(Growing::EMPTY, Stamps::NONE);
         Arc::new(Self::with(files, folder, base, 0, base, indexes))
     }
 
@@ -261,7 +262,7 @@ impl Segment {
         let mut growing = Growing {
             offsets: read_raw(disk, &self.path("index"))?.unwrap_or_default(),
             times: read_raw(disk, &self.path("timeindex"))?.unwrap_or_default(),
-            ..Growing::default()
+            ..Growing::EMPTY
         };
         let (offsets_len, times_len) = (growing.offsets.len(), growing.times.len());
         growing.offsets.truncate(index::trusted_offsets(&growing.offsets, self.size(), indexed_to));
@@ -279,8 +280,8 @@ impl Segment {
             max_offset: self.base + i64::from(entry.relative),
         });
         // A file that holds more than is trusted is written again from the start.
-        growing.offsets_written = if offsets_len == growing.offsets.len() { offsets_len } else { 0 };
-        growing.times_written = if times_len == growing.times.len() { times_len } else { 0 };
+        growing.offsets_written = (offsets_len == growing.offsets.len()).then_some(offsets_len);
+        growing.times_written = (times_len == growing.times.len()).then_some(times_len);
         *self.indexes.write().unwrap_or_else(|held| held.into_inner()) = Indexes::Growing(growing, stamps);
         Ok(last)
     }
@@ -294,11 +295,11 @@ impl Segment {
             let times = index::trusted_times(&growing.times, relative);
             if offsets < growing.offsets.len() {
                 growing.offsets.truncate(offsets);
-                growing.offsets_written = 0;
+                growing.offsets_written = None;
             }
             if times < growing.times.len() {
                 growing.times.truncate(times);
-                growing.times_written = 0;
+                growing.times_written = None;
             }
             if stamps.max_offset >= end {
                 *stamps = index::last_time(&growing.times).map_or(Stamps::NONE, |entry| Stamps {
@@ -318,34 +319,42 @@ impl Segment {
             let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);
             index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
         }
-        self.write_index("index", &growing.offsets, &mut growing.offsets_written, durable)?;
-        self.write_index("timeindex", &growing.times, &mut growing.times_written, durable)
+        // An empty index gets its (empty) file only when the segment is closed.
+        let empty_too = last_stamp;
+        self.write_index("index", &growing.offsets, &mut growing.offsets_written, durable, empty_too)?;
+        self.write_index("timeindex", &growing.times, &mut growing.times_written, durable, empty_too)
     }
 
     fn write_index(
         &self,
         extension: &str,
         bytes: &[u8],
-        written: &mut usize,
+        written: &mut Option<usize>,
         durable: bool,
+        empty_too: bool,
     ) -> Result<(), StorageError> {
-        if *written == bytes.len() && *written > 0 {
+        if *written == Some(bytes.len()) && !(bytes.is_empty() && empty_too) {
             return Ok(());
         }
         let path = self.path(extension);
-        if *written == 0 {
+        let disk = self.files.disk().as_ref();
+        match *written {
             // Also where the file must shrink: an older mapping keeps the file that it has.
-            replace_raw(self.files.disk().as_ref(), &path, bytes, durable)?;
-        } else {
-            let write = || -> io::Result<()> {
-                let file = self.files.disk().open(&path, Mode::Write)?;
-                let rest = bytes.get(*written..).unwrap_or_default();
-                file.write_vectored_at(&[io::IoSlice::new(rest)], *written as u64)?;
-                if durable { file.sync() } else { Ok(()) }
-            };
-            write().map_err(StorageError::io("writing", &path))?;
+            None => replace_raw(disk, &path, bytes, durable)?,
+            Some(before) => {
+                let append = || -> io::Result<()> {
+                    let file = disk.open(&path, Mode::Create)?;
+                    if before == 0 {
+                        file.set_len(0)?;
+                    }
+                    let rest = bytes.get(before..).unwrap_or_default();
+                    file.write_vectored_at(&[io::IoSlice::new(rest)], before as u64)?;
+                    if durable { file.sync() } else { Ok(()) }
+                };
+                append().map_err(StorageError::io("writing", &path))?;
+            }
         }
-        *written = bytes.len();
+        *written = Some(bytes.len());
         Ok(())
     }
 
@@ -394,7 +403,7 @@ impl Segment {
     /// A closed segment's indexes are missing or not as they should be: makes them anew from the batch headers.
     fn rebuild_closed(self: &Arc<Self>) -> Result<(), StorageError> {
         let file = self.file()?;
-        let mut growing = Growing::default();
+        let mut growing = Growing::EMPTY;
         let mut stamps = Stamps::NONE;
         let mut walk = Walk::new(file.as_ref(), 0, self.size());
         while let Step::Batch(batch) = walk.step().map_err(StorageError::io("reading", &self.path))? {
@@ -405,8 +414,9 @@ impl Segment {
             index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
         }
         let disk = self.files.disk().as_ref();
-        replace_raw(disk, &self.path("index"), &growing.offsets, false)?;
-        replace_raw(disk, &self.path("timeindex"), &growing.times, false)?;
+        // On a full disk they stay in memory only: reading must not depend on room to write.
+        let _ = replace_raw(disk, &self.path("index"), &growing.offsets, false);
+        let _ = replace_raw(disk, &self.path("timeindex"), &growing.times, false);
         let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
         *indexes =
             Indexes::Closed { offsets: Bytes::Owned(growing.offsets), times: Bytes::Owned(growing.times) };
@@ -420,6 +430,14 @@ const DEFAULT_INTERVAL: u32 = 4096;
 const EMFILE: i32 = 24;
 
 impl Growing {
+    const EMPTY: Self = Self {
+        offsets: Vec::new(),
+        times: Vec::new(),
+        since: 0,
+        offsets_written: Some(0),
+        times_written: Some(0),
+    };
+
     fn add(&mut self, base: i64, batch: &Located, interval: u32, stamps: &mut Stamps) {
         stamps.take(batch);
         if self.since > u64::from(interval) {

@@ -408,6 +408,22 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn sync_all(&self, _: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.alive(state.life)?;
+        state.syncs += 1;
+        state.step()?;
+        for change in std::mem::take(&mut state.pending) {
+            apply_name(&mut state.safe_names, &change);
+        }
+        for node in &mut state.nodes {
+            for change in std::mem::take(&mut node.pending) {
+                apply(&mut node.safe, &change);
+            }
+        }
+        Ok(())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         self.open(path, Mode::Create)?;
         let mut state = self.state();

@@ -6,6 +6,7 @@ use klog::storage::sim::SimDisk;
 mod faults;
 mod model;
 mod power;
+mod real;
 mod support;
 
 use support::*;

@@ -102,3 +102,9 @@ pub(crate) fn read_all(log: &Log, upto: i64) -> (Vec<i64>, Vec<Range<i64>>) {
 pub(crate) fn log_file(base: i64) -> PathBuf {
     PathBuf::from(format!("/data/t-0/{base:020}.log"))
 }
+
+/// Partitions 1 to `count` beside the one that [`open`] opens.
+pub(crate) fn open_partitions(folder: &Arc<Folder>, count: usize) -> Result<Vec<Arc<Log>>, StorageError> {
+    let open = |n| Log::open(folder, TopicPartition::new("t", n as i32 + 1), TopicId([7; 16]), settings());
+    (0..count).map(open).collect()
+}

@@ -8,54 +8,94 @@ use crate::storage::checkpoint::replace_raw;
 use crate::storage::disk::Mode;
 use crate::storage::folder::Entry;
 use crate::storage::segment::{Segment, file_name};
-use crate::storage::{StorageError, held};
+use crate::storage::{StorageError, epochs, held};
 
 /// Snapshots of producers kept besides the newest (an older one serves when the newest is not whole).
 const SNAPSHOTS_KEPT: usize = 2;
 
+/// What a checkpoint covers, taken under the append lock.
+pub(in crate::storage) struct Taken {
+    end: i64,
+    active: Arc<Segment>,
+    unindexed: Vec<Arc<Segment>>,
+    epochs: Option<String>,
+}
+
 impl Log {
-    /// Syncs, writes indexes and the producer snapshot and moves the recovery point in the folder's checkpoint (in memory:
-    /// [`crate::storage::Folder::checkpoint`] writes it). Does nothing to a log that was not used.
+    /// Syncs, writes indexes, epochs and the producer snapshot and moves the recovery point in the folder's checkpoint (in
+    /// memory: [`crate::storage::Folder::checkpoint`] writes it). Does nothing to a log that was not written. For many
+    /// logs at once [`crate::storage::Folder::checkpoint_logs`] is cheaper.
     ///
     /// # Errors
     /// `Failed`, `Io`; the recovery point then stays.
     pub fn checkpoint(&self) -> Result<(), StorageError> {
-        let Some(core) = self.core.get() else { return Ok(()) };
-        let (end, active, unindexed) = {
-            let mut writer = held(&core.writer);
-            self.check_open(&writer)?;
-            self.write_snapshot(&mut writer);
-            (self.log_end(), Arc::clone(&writer.active), std::mem::take(&mut writer.unindexed))
-        };
-        let written = self.write_out(&active, &unindexed);
-        let mut writer = held(&core.writer);
-        if let Err(error) = written {
-            writer.unindexed.extend(unindexed);
-            return Err(error);
-        }
-        // Under the append lock: an append that comes later notes the log as dirty again.
-        let clean = writer.noted && self.log_end() == end && writer.failed.is_none() && !writer.dir_dirty;
-        if clean {
-            writer.noted = false;
-        }
-        self.folder.set_entry(&self.name, self.entry_at(end, &writer));
-        Ok(())
+        let Some(taken) = self.take_checkpoint()? else { return Ok(()) };
+        let written = self.write_checkpoint(&taken, true);
+        self.end_checkpoint(taken, written)
     }
 
-    fn write_out(&self, active: &Arc<Segment>, unindexed: &[Arc<Segment>]) -> Result<(), StorageError> {
-        // After this everything below the end taken before is durable, which is what the recovery point says.
+    /// What there is to checkpoint, if anything.
+    pub(in crate::storage) fn take_checkpoint(&self) -> Result<Option<Taken>, StorageError> {
+        let Some(core) = self.core.get() else { return Ok(None) };
+        let mut writer = held(&core.writer);
+        self.check_open(&writer)?;
+        let known = self.folder.entry(&self.name).is_some();
+        if known && !writer.noted && writer.unindexed.is_empty() && !writer.dir_dirty {
+            return Ok(None);
+        }
+        self.write_snapshot(&mut writer);
+        Ok(Some(Taken {
+            end: self.log_end(),
+            active: Arc::clone(&writer.active),
+            unindexed: std::mem::take(&mut writer.unindexed),
+            epochs: std::mem::take(&mut writer.epochs_dirty).then(|| writer.epochs.to_text()),
+        }))
+    }
+
+    /// Writes what recovery will not look at below the new recovery point. Unless `durable`, the caller syncs the whole
+    /// file system before it goes on to [`Log::end_checkpoint`]; the log's own bytes are synced here in any case.
+    pub(in crate::storage) fn write_checkpoint(
+        &self,
+        taken: &Taken,
+        durable: bool,
+    ) -> Result<(), StorageError> {
         self.sync()?;
-        for segment in unindexed {
+        let disk = self.folder.disk();
+        for segment in taken.unindexed.iter().filter(|_| durable) {
             for extension in ["index", "timeindex"] {
                 let path = segment.path(extension);
-                match self.folder.disk().open(&path, Mode::Write).and_then(|file| file.sync()) {
+                match disk.open(&path, Mode::Write).and_then(|file| file.sync()) {
                     // Removed by retention, or never written on a full disk: made again when needed.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     done => done.map_err(StorageError::io("syncing", &path))?,
                 }
             }
         }
-        active.write_indexes(false, true)
+        if let Some(text) = &taken.epochs {
+            replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
+        }
+        taken.active.write_indexes(false, durable)
+    }
+
+    /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
+    pub(in crate::storage) fn end_checkpoint(
+        &self,
+        taken: Taken,
+        written: Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let Some(core) = self.core.get() else { return Ok(()) };
+        let mut writer = held(&core.writer);
+        if let Err(error) = written {
+            writer.unindexed.extend(taken.unindexed);
+            writer.epochs_dirty |= taken.epochs.is_some();
+            return Err(error);
+        }
+        // Under the append lock: an append that comes later notes the log as dirty again.
+        if self.log_end() == taken.end && writer.failed.is_none() && !writer.dir_dirty {
+            writer.noted = false;
+        }
+        self.folder.set_entry(&self.name, self.entry_at(taken.end, &writer));
+        Ok(())
     }
 
     pub(super) fn entry_at(&self, recovery_point: i64, writer: &Writer) -> Entry {
@@ -100,11 +140,15 @@ impl Log {
             return Ok(());
         }
         let result = self.checkpoint();
+        self.let_go_of_files();
+        result
+    }
+
+    pub(in crate::storage) fn let_go_of_files(&self) {
         self.closed.store(true, Ordering::Release);
         if let Some(core) = self.core.get() {
             self.release(core);
         }
-        result
     }
 
     /// Lets go of all files; space allocated behind the end is given back.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Boundary, Core, Log, Writer};
-use crate::storage::checkpoint::replace_raw;
 use crate::storage::segment::Segment;
-use crate::storage::{StorageError, epochs, held};
+use crate::storage::{StorageError, held};
 
 /// What one sync has to cover, taken under the append lock.
 struct Due {
@@ -15,7 +14,6 @@ struct Due {
     segments: Vec<Arc<Segment>>,
     bytes: u64,
     dir: bool,
-    epochs: Option<String>,
     note: bool,
 }
 
@@ -23,10 +21,13 @@ impl Log {
     /// Syncs everything appended before the call; returns the durable end then. Appends go on meanwhile.
     ///
     /// # Errors
-    /// `Failed`: the log is latched, cut to what was durable before.
+    /// `Failed`: the log is latched, cut to what was durable before. `Closed` after [`Log::close`] or [`Log::delete`].
     pub fn sync(&self) -> Result<i64, StorageError> {
         let Some(core) = self.core.get() else { return Ok(self.durable_end()) };
         let _turn = held(&core.flushing);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed { log: self.name.clone() });
+        }
         let Some(due) = self.due(&mut held(&core.writer))? else { return Ok(self.durable_end()) };
         let done = self.perform(&due);
         let mut writer = held(&core.writer);
@@ -47,7 +48,7 @@ impl Log {
         }
         let active = &writer.active;
         let boundary = Boundary { base: active.base, position: active.size(), offset: self.log_end() };
-        if boundary == writer.durable && !writer.dir_dirty && !writer.epochs_dirty {
+        if boundary == writer.durable && !writer.dir_dirty {
             return Ok(None);
         }
         let mut segments = writer.unsynced.clone();
@@ -59,7 +60,6 @@ impl Log {
             segments,
             bytes: self.unsynced.load(Ordering::Relaxed),
             dir: std::mem::take(&mut writer.dir_dirty),
-            epochs: std::mem::take(&mut writer.epochs_dirty).then(|| writer.epochs.to_text()),
             note: writer.noted && !writer.note_synced,
         }))
     }
@@ -68,12 +68,8 @@ impl Log {
         for segment in &due.segments {
             segment.file().map_err(into_io)?.sync()?;
         }
-        let disk = self.folder.disk();
-        if let Some(text) = &due.epochs {
-            replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), true)
-                .map_err(into_io)?;
-        } else if due.dir {
-            disk.sync_dir(&self.dir)?;
+        if due.dir {
+            self.folder.disk().sync_dir(&self.dir)?;
         }
         if due.note {
             self.folder.sync_journal().map_err(into_io)?;
