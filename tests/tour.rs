@@ -38,7 +38,9 @@ fn matches(shown: &[String], found: &[&str]) -> bool {
     match shown.split_first() {
         None => found.is_empty(),
         Some((line, rest)) if line == "..." => (0..=found.len()).any(|skip| matches(rest, &found[skip..])),
-        Some((line, rest)) => found.split_first().is_some_and(|(first, left)| line.trim_end() == first.trim_end() && matches(rest, left)),
+        Some((line, rest)) => found
+            .split_first()
+            .is_some_and(|(first, left)| line.trim_end() == first.trim_end() && matches(rest, left)),
     }
 }
 
@@ -70,9 +72,16 @@ fn the_tour_of_the_readme_is_true() {
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     let mut rest = text.as_str();
     for (number, step) in steps.iter().enumerate() {
-        let (output, after) = rest.split_once(&format!("\n#{number} status ")).unwrap_or_else(|| panic!("no end of {}:\n{rest}", step.command));
+        let (output, after) = rest
+            .split_once(&format!("\n#{number} status "))
+            .unwrap_or_else(|| panic!("no end of {}:\n{rest}", step.command));
         let found: Vec<&str> = output.lines().collect();
-        assert!(matches(&step.output, &found), "$ {}\nshown:\n{}\nfound:\n{output}", step.command, step.output.join("\n"));
+        assert!(
+            matches(&step.output, &found),
+            "$ {}\nshown:\n{}\nfound:\n{output}",
+            step.command,
+            step.output.join("\n")
+        );
         let (status, after) = after.split_once('\n').unwrap();
         assert_eq!(status, "0", "$ {}\n{output}", step.command);
         rest = after;
