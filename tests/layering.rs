@@ -60,7 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sd_notify", &["cli/broker"]),
     ("serde", &["config", "cli", "server/metrics", "pipeline"]),
     ("serde_json", &["config", "cli", "server/metrics", "pipeline"]),
-    ("snap", &["record/codec"]),
+    ("snap", &["record/codec", "record/tests"]),
     (
         "thiserror",
         &[
@@ -72,7 +72,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("toml", &["config", "pipeline"]),
     ("tracing", &["server", "broker", "net", "flow", "cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("zstd", &["record/codec"]),
+    ("zstd", &["record/codec", "record/tests"]),
 ];
 
 /// Words that stand for a doing, and the only places that may do it.
