@@ -71,7 +71,7 @@ class Bench:
         while True:
             status = self.klog("broker", "status", "-o", "json", check=False)
             if status.returncode == 0:
-                self.tcp = next(a for a in json.loads(status.stdout)["addresses"] if not a.startswith("unix:"))
+                self.tcp = next(a for a in json.loads(status.stdout)[0]["addresses"] if not a.startswith("unix:"))
                 return daemon
             assert daemon.poll() is None, open(log.name).read()
             time.sleep(0.02)

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import hashlib
 import inspect
+import json
 import os
 import shutil
 import signal
@@ -25,7 +26,8 @@ class Broker:
 
     def __init__(self, klog, *settings):
         self.klog = os.path.abspath(klog)
-        self.folder = tempfile.mkdtemp(prefix="klog-clients-")
+        self.place = tempfile.mkdtemp(prefix="klog-clients-")
+        self.folder = os.path.join(self.place, "data")
         self.settings = settings
         self.names = 0
         self.process = None
@@ -35,7 +37,7 @@ class Broker:
         command = [self.klog, "--data", self.folder, "broker", "run", "--listen", "127.0.0.1:0"]
         for setting in self.settings:
             command += ["-c", setting]
-        log = open(os.path.join(self.folder, "run.log"), "ab")
+        log = open(os.path.join(self.place, "run.log"), "ab")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -43,9 +45,7 @@ class Broker:
                 [self.klog, "--data", self.folder, "broker", "status", "-o", "json"], capture_output=True, text=True
             )
             if status.returncode == 0:
-                import json
-
-                addresses = json.loads(status.stdout)["addresses"]
+                addresses = json.loads(status.stdout)[0]["addresses"]
                 self.tcp = next(a for a in addresses if not a.startswith("unix:"))
                 return
             assert self.process.poll() is None, "the daemon ended: " + open(log.name).read()
@@ -71,7 +71,7 @@ class Broker:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(20) == 0, "the daemon did not end well"
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.place)
 
 
 def until(condition, seconds, what):
