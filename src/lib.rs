@@ -11,7 +11,6 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;
-pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod record;

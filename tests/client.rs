@@ -30,7 +30,7 @@ struct Klog {
 impl Klog {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let broker = Broker::open_on_this_machine(BrokerOptions::new(&folder.path().join("data"))).unwrap();
+        let broker = Broker::open_on_this_machine(BrokerOptions::new(folder.path().join("data"))).unwrap();
         let address = Address::Unix(folder.path().join("klog.sock"));
         let listener = Listener::bind(&address, 64).unwrap();
         let listeners = vec![ListenerOptions { listener, advertised: None }];
@@ -143,7 +143,7 @@ fn topics_come_and_go() {
             let again = client.create_topics(&[new]).await.unwrap().remove(0);
             assert_eq!(again.unwrap_err().code().unwrap().name(), "TOPIC_ALREADY_EXISTS");
             client.delete_topics(std::slice::from_ref(&name)).await.unwrap().remove(0).unwrap();
-            let missing = client.delete_topics(&[name.clone()]).await.unwrap().remove(0);
+            let missing = client.delete_topics(std::slice::from_ref(&name)).await.unwrap().remove(0);
             assert_eq!(missing, Err(ClientError::UnknownTopic(name)));
             let (_, _, nodes) = client.describe_cluster().await.unwrap();
             assert_eq!(nodes.len(), 1);
@@ -207,7 +207,7 @@ fn keys_headers_and_nulls_survive_and_keys_stay_together() {
                     let number = record.timestamp as u32;
                     assert_eq!(record.key, Some(&[(number % 7) as u8, 0, 255][..]));
                     let value = number.to_be_bytes();
-                    assert_eq!(record.value, (number % 10 != 0).then_some(&value[..]));
+                    assert_eq!(record.value, (!number.is_multiple_of(10)).then_some(&value[..]));
                     assert_eq!(record.headers.collect::<Vec<_>>(), headers);
                     assert_eq!(
                         *homes.entry(number % 7).or_insert(chunk.partition.partition),
@@ -345,7 +345,8 @@ fn members_divide_the_partitions_and_take_over() {
                 );
                 let kept = second.committed(&[all[0].clone(), all[5].clone()]).await.unwrap();
                 assert_eq!(kept, [Some(Committed::at(7)), None]);
-                let described = client.describe_groups(&[group.clone()]).await.unwrap().remove(0).unwrap();
+                let described =
+                    client.describe_groups(std::slice::from_ref(&group)).await.unwrap().remove(0).unwrap();
                 assert_eq!((described.state.as_str(), described.protocol.as_str()), ("Stable", assignor));
                 assert_eq!(
                     described.members.iter().map(|member| member.assigned.len()).collect::<Vec<_>>(),

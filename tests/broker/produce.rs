@@ -195,7 +195,7 @@ async fn log_append_time_is_the_brokers() {
 }
 
 /// The end of partition 0 as ListOffsets says it.
-pub async fn settle(rig: &Rig, name: &str) -> i64 {
+pub(crate) async fn settle(rig: &Rig, name: &str) -> i64 {
     let asked = ListOffsetsPartition { timestamp: -1, ..Default::default() };
     let topic = ListOffsetsTopic { name: name.to_owned(), partitions: vec![asked] };
     let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };

@@ -20,22 +20,22 @@ use klog::wire::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
 
-pub const NOW: i64 = 1_700_000_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000_000;
 
-pub struct Rig {
-    pub disk: Arc<SimDisk>,
-    pub clock: Arc<ManualClock>,
-    pub broker: Arc<Broker>,
+pub(crate) struct Rig {
+    pub(crate) disk: Arc<SimDisk>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) broker: Arc<Broker>,
     settings: Settings,
     starts: u64,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 
-    pub fn with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
         let disk = SimDisk::new(7);
         let clock = Arc::new(ManualClock::new(NOW));
         let settings = Settings::parse(settings.iter().copied()).unwrap();
@@ -44,19 +44,19 @@ impl Rig {
     }
 
     /// Power is cut; the machine and the broker come back.
-    pub fn cut_power(&mut self) {
+    pub(crate) fn cut_power(&mut self) {
         self.disk.cut_power_at(self.disk.steps());
         self.disk.restart();
         self.reopen();
     }
 
     /// The process is killed and comes back.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.disk.kill();
         self.reopen();
     }
 
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.broker.close().await.unwrap();
         self.disk.kill();
         self.reopen();
@@ -67,31 +67,31 @@ impl Rig {
         self.broker = open(&self.disk, &self.clock, &self.settings, self.starts);
     }
 
-    pub async fn outcome<R: Request>(&self, request: &R, version: i16) -> Outcome {
+    pub(crate) async fn outcome<R: Request>(&self, request: &R, version: i16) -> Outcome {
         let framed = frame::request_frame(request, version, 42, Some("test")).unwrap();
         let (header, body) = frame::split_request(Bytes::from(framed).slice(4..)).unwrap();
         api::call(&self.broker, &peer(), &header, body).await
     }
 
-    pub async fn call<R: Request>(&self, request: &R, version: i16) -> R::Response {
+    pub(crate) async fn call<R: Request>(&self, request: &R, version: i16) -> R::Response {
         response::<R>(self.outcome(request, version).await, version).await
     }
 
-    pub async fn raw(&self, header: &RequestHeader, body: &'static [u8]) -> Outcome {
+    pub(crate) async fn raw(&self, header: &RequestHeader, body: &'static [u8]) -> Outcome {
         api::call(&self.broker, &peer(), header, Bytes::from_static(body)).await
     }
 
-    pub async fn create(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> ErrorCode {
+    pub(crate) async fn create(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> ErrorCode {
         let request =
             CreateTopicsRequest { topics: vec![topic(name, partitions, configs)], ..Default::default() };
         self.call(&request, 7).await.topics[0].error_code
     }
 
-    pub async fn produce(&self, name: &str, values: &[&str]) -> PartitionProduceResponse {
+    pub(crate) async fn produce(&self, name: &str, values: &[&str]) -> PartitionProduceResponse {
         self.send(name, 0, -1, batch(values)).await
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         name: &str,
         partition: i32,
@@ -104,7 +104,7 @@ impl Rig {
     }
 
     /// All values from `offset` on that one fetch gives.
-    pub async fn values(&self, name: &str, partition: i32, offset: i64) -> Vec<String> {
+    pub(crate) async fn values(&self, name: &str, partition: i32, offset: i64) -> Vec<String> {
         let answer = self.call(&fetch_request(name, partition, offset), 12).await;
         values_of(&answer)
     }
@@ -116,7 +116,7 @@ fn open(disk: &Arc<SimDisk>, clock: &Arc<ManualClock>, settings: &Settings, seed
     Broker::open(options, Arc::clone(disk) as _, Arc::clone(clock) as _).unwrap()
 }
 
-pub fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     Peer {
         unix: false,
         advertised: ("127.0.0.1".to_owned(), 9092),
@@ -125,7 +125,7 @@ pub fn peer() -> Peer {
     }
 }
 
-pub async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response {
+pub(crate) async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
         Outcome::Later(later) => {
@@ -137,7 +137,7 @@ pub async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response
     response_body::<R::Response>(joined(&reply), version).unwrap()
 }
 
-pub fn joined(reply: &Reply) -> Bytes {
+pub(crate) fn joined(reply: &Reply) -> Bytes {
     let mut bytes = Vec::new();
     for part in &reply.parts {
         assert!(!part.is_empty(), "a server has nothing to do for an empty part");
@@ -153,7 +153,7 @@ pub fn joined(reply: &Reply) -> Bytes {
     bytes.into()
 }
 
-pub fn topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+pub(crate) fn topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
     let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
         name: (*name).to_owned(),
         value: Some((*value).to_owned()),
@@ -167,11 +167,11 @@ pub fn topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> Creatable
     }
 }
 
-pub fn batch(values: &[&str]) -> Vec<u8> {
+pub(crate) fn batch(values: &[&str]) -> Vec<u8> {
     stamped(values, ProducerStamp::NONE)
 }
 
-pub fn stamped(values: &[&str], stamp: ProducerStamp) -> Vec<u8> {
+pub(crate) fn stamped(values: &[&str], stamp: ProducerStamp) -> Vec<u8> {
     let mut builder = BatchBuilder::new();
     for value in values {
         builder.push(NOW, None, Some(value.as_bytes()), &[]);
@@ -179,7 +179,7 @@ pub fn stamped(values: &[&str], stamp: ProducerStamp) -> Vec<u8> {
     builder.finish(stamp, Compression::NONE, &mut Compressor::new()).unwrap()
 }
 
-pub fn produce_request(name: &str, partition: i32, acks: i16, batch: Vec<u8>) -> ProduceRequest {
+pub(crate) fn produce_request(name: &str, partition: i32, acks: i16, batch: Vec<u8>) -> ProduceRequest {
     let data = PartitionProduceData { index: partition, records: Some(batch.into()) };
     ProduceRequest {
         acks,
@@ -193,7 +193,7 @@ pub fn produce_request(name: &str, partition: i32, acks: i16, batch: Vec<u8>) ->
     }
 }
 
-pub fn fetch_request(name: &str, partition: i32, offset: i64) -> FetchRequest {
+pub(crate) fn fetch_request(name: &str, partition: i32, offset: i64) -> FetchRequest {
     let wanted = FetchPartition {
         partition,
         fetch_offset: offset,
@@ -208,7 +208,7 @@ pub fn fetch_request(name: &str, partition: i32, offset: i64) -> FetchRequest {
     }
 }
 
-pub fn values_of(answer: &FetchResponse) -> Vec<String> {
+pub(crate) fn values_of(answer: &FetchResponse) -> Vec<String> {
     let mut values = Vec::new();
     for topic in &answer.responses {
         for partition in &topic.partitions {

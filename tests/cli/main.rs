@@ -22,6 +22,7 @@ pub struct World {
 
 impl World {
     /// Fresh folders under the system's temporary one.
+    #[allow(clippy::new_without_default)] // a folder is made: nothing to have by default
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("klog-test-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
