@@ -5,6 +5,8 @@
 //! or one answer is pared down.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ struct Told {
 /// A session.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Places of all sessions, this one's among them.
+    places: Arc<AtomicUsize>,
     epoch: i32,
     by_id: bool,
     order: u64,
@@ -102,6 +106,7 @@ pub(super) type Want = (TopicKey, i32, Wanted);
 #[derive(Debug)]
 pub(super) struct Sessions {
     slots: usize,
+    places: Arc<AtomicUsize>,
     all: Mutex<HashMap<i32, Arc<Mutex<Session>>>>,
 }
 
@@ -113,13 +118,15 @@ pub(super) struct Held {
     session: Arc<Mutex<Session>>,
 }
 
+/// Most partitions of all sessions together: a session is a kindness, and must not be a way to fill the memory.
+const MOST_PLACES: usize = 100_000;
 /// A session that was idle for so long may make way for a new one.
 const IDLE: Duration = Duration::from_secs(120);
 
 impl Sessions {
     /// Room for so many.
     pub(super) fn new(slots: usize) -> Self {
-        Self { slots, all: Mutex::default() }
+        Self { slots, places: Arc::default(), all: Mutex::default() }
     }
 
     /// Forgets a session.
@@ -134,21 +141,23 @@ impl Sessions {
         if all.contains_key(&id) {
             return None;
         }
-        if all.len() >= self.slots {
+        while all.len() >= self.slots || self.places.load(Ordering::Relaxed) + wants.len() > MOST_PLACES {
             let idle = all.iter().map(|(id, session)| (lock(session).last_used, *id)).min()?;
             if now.saturating_sub(idle.0) < IDLE {
                 return None;
             }
             all.remove(&idle.1);
         }
-        let mut session = Session { epoch: 1, by_id, order: 0, partitions: HashMap::new(), last_used: now };
+        let (places, partitions) = (Arc::clone(&self.places), HashMap::new());
+        let mut session = Session { places, epoch: 1, by_id, order: 0, partitions, last_used: now };
         session.put(wants);
         let session = Arc::new(Mutex::new(session));
         all.insert(id, Arc::clone(&session));
         Some(Held { id, session })
     }
 
-    /// Takes the next request of a session in: `wants` are new or changed, `forgotten` are no longer wanted.
+    /// Takes the next request of a session in: `wants` are new or changed, `forgotten` are no longer wanted. A session
+    /// that would become too large is forgotten.
     ///
     /// # Errors
     /// See [`SessionError`].
@@ -173,9 +182,15 @@ impl Sessions {
             session.epoch = epoch.checked_add(1).unwrap_or(1);
             session.last_used = now;
             for place in forgotten {
-                session.partitions.remove(place);
+                if session.partitions.remove(place).is_some() {
+                    session.places.fetch_sub(1, Ordering::Relaxed);
+                }
             }
             session.put(wants);
+        }
+        if self.places.load(Ordering::Relaxed) > MOST_PLACES {
+            self.close(id);
+            return Err(SessionError::NotFound);
         }
         Ok(Held { id, session })
     }
@@ -186,13 +201,20 @@ impl Session {
         for (topic, partition, wanted) in wants {
             self.order += 1;
             let order = self.order;
-            let place = self.partitions.entry((topic.clone(), *partition));
-            place.and_modify(|place| place.wanted = *wanted).or_insert(Place {
-                wanted: *wanted,
-                told: None,
-                order,
-            });
+            match self.partitions.entry((topic.clone(), *partition)) {
+                Entry::Occupied(mut place) => place.get_mut().wanted = *wanted,
+                Entry::Vacant(place) => {
+                    place.insert(Place { wanted: *wanted, told: None, order });
+                    self.places.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.places.fetch_sub(self.partitions.len(), Ordering::Relaxed);
     }
 }
 
@@ -236,4 +258,33 @@ impl Held {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(partitions: std::ops::Range<i32>) -> Vec<Want> {
+        let wanted = Wanted { offset: 0, max_bytes: 1, current_leader_epoch: -1, last_fetched_epoch: -1 };
+        partitions.map(|partition| (TopicKey::Name("t".into()), partition, wanted)).collect()
+    }
+
+    #[test]
+    fn sessions_hold_so_many_partitions_together_and_no_more() {
+        let sessions = Sessions::new(1000);
+        let most = i32::try_from(MOST_PLACES).unwrap();
+        let now = Duration::ZERO;
+        assert!(sessions.begin(1, &wants(0..most), false, now).is_some());
+        assert!(sessions.begin(2, &wants(0..1), false, now).is_none(), "a full answer without a session");
+        let forgotten = [(TopicKey::Name("t".into()), 0)];
+        assert!(sessions.go_on(1, 1, false, &[], &forgotten, now).is_ok());
+        assert!(sessions.begin(2, &wants(0..1), false, now).is_some());
+        // One that grows beyond is forgotten, and gives its room back.
+        let grown = sessions.go_on(2, 1, false, &wants(1..5), &[], now);
+        assert!(matches!(grown, Err(SessionError::NotFound)));
+        assert!(sessions.begin(3, &wants(0..1), false, now).is_some());
+        // The idle make way.
+        assert!(sessions.begin(4, &wants(0..most), false, IDLE).is_some());
+        assert!(matches!(sessions.go_on(1, 2, false, &[], &[], IDLE), Err(SessionError::NotFound)));
+    }
 }

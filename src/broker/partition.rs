@@ -216,8 +216,9 @@ impl Partition {
     fn count_unsynced(self: &Arc<Self>, bytes: u64, records: i64) {
         self.touch();
         let flusher = &self.around.flusher;
-        self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // The folder's sum first: a sync that takes the partition's bytes must find them in it.
         flusher.appended(bytes);
+        self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
         let settings = self.settings();
         let unsynced = self.unsynced_records.fetch_add(records, Ordering::AcqRel).saturating_add(records);
         if unsynced >= settings.log.flush_messages {
@@ -317,16 +318,21 @@ impl Partition {
     }
 
     fn sync_log(&self) {
-        if let Some(due) = lock(&self.lazy).take() {
-            self.around.flusher.forget(due);
-        }
-        let bytes = self.unsynced_bytes.swap(0, Ordering::AcqRel);
-        self.unsynced_records.store(0, Ordering::Release);
+        let bytes = self.no_longer_unsynced();
         match self.log.sync() {
             Ok(end) => self.advance(end, LogEnd(self.log.log_end())),
             Err(error) => self.fail(error.into()),
         }
         self.around.flusher.synced(bytes);
+    }
+
+    /// Takes the partition from those that may wait for a sync; answers the bytes that were counted for it.
+    fn no_longer_unsynced(&self) -> u64 {
+        if let Some(due) = lock(&self.lazy).take() {
+            self.around.flusher.forget(due);
+        }
+        self.unsynced_records.store(0, Ordering::Release);
+        self.unsynced_bytes.swap(0, Ordering::AcqRel)
     }
 
     fn advance(&self, to: i64, end: LogEnd) {
@@ -369,6 +375,8 @@ impl Partition {
     /// Refuses what comes from now on and answers who waits: the topic is deleted, or the broker closes.
     pub(super) fn leave(&self) {
         self.gone.store(true, Ordering::Release);
+        let bytes = self.no_longer_unsynced();
+        self.around.flusher.synced(bytes);
         self.fail(BrokerError::UnknownPartition);
     }
 

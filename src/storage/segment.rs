@@ -87,6 +87,8 @@ pub(super) struct Segment {
     slot: Mutex<Option<Arc<dyn DiskFile>>>,
     used: AtomicU64,
     dirty: AtomicBool,
+    /// The log was deleted: what lies at the path now is another topic's.
+    gone: AtomicBool,
     indexes: RwLock<Indexes>,
 }
 
@@ -112,6 +114,7 @@ impl Segment {
             slot: Mutex::new(None),
             used: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             indexes: RwLock::new(indexes),
         }
     }
@@ -152,6 +155,9 @@ impl Segment {
         self.used.store(self.files.now(), Ordering::Relaxed);
         if let Some(file) = slot.as_ref() {
             return Ok(Arc::clone(file));
+        }
+        if self.gone.load(Ordering::Acquire) {
+            return Err(StorageError::io("opening", &self.path)(io::ErrorKind::NotFound.into()));
         }
         let mut opened = self.files.disk().open(&self.path, Mode::Write);
         if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(EMFILE)) {
@@ -198,6 +204,13 @@ impl Segment {
     /// Lets go of the file whatever its state.
     pub(super) fn close(&self) {
         *held(&self.slot) = None;
+    }
+
+    /// Lets go of the file for good: it is never opened by its path again.
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.set_dirty(false);
+        self.close();
     }
 
     // Indexes.

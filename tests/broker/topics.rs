@@ -197,6 +197,17 @@ async fn what_can_not_be_made_is_refused_and_only_checked_is_not_made() {
 }
 
 #[tokio::test]
+async fn unsynced_bytes_of_a_deleted_topic_are_counted_no_more() {
+    let rig = Rig::new();
+    rig.create("t", 1, &[("flush.messages", "9223372036854775807")]).await;
+    rig.produce("t", &["a", "b"]).await;
+    assert!(rig.broker.unsynced_bytes() > 0);
+    let request = DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() };
+    assert_eq!(rig.call(&request, 5).await.responses[0].error_code, ErrorCode::NONE);
+    assert_eq!(rig.broker.unsynced_bytes(), 0);
+}
+
+#[tokio::test]
 async fn a_deleted_topic_is_gone_and_its_name_is_free() {
     let mut rig = Rig::new();
     rig.create("t", 1, &[]).await;

@@ -42,7 +42,7 @@ pub(super) async fn handle(
             } else {
                 BTreeMap::new()
             };
-            asked.into_iter().map(|topic| one(broker, topic, operations, &refused)).collect()
+            asked.into_iter().map(|topic| one(broker, version, topic, operations, &refused)).collect()
         }
     };
     let (host, port) = peer.address();
@@ -101,19 +101,22 @@ async fn create_missing(broker: &Arc<Broker>, asked: &[MetadataRequestTopic]) ->
 
 fn one(
     broker: &Broker,
+    version: i16,
     asked: MetadataRequestTopic,
     operations: bool,
     refused: &BTreeMap<String, ErrorCode>,
 ) -> MetadataResponseTopic {
     let MetadataRequestTopic { topic_id, name } = asked;
+    // 10 and 11 have ids but no answer without a name.
+    let unnamed = || (version < 12).then(String::new);
     if !topic_id.is_zero() {
         return match broker.topic_by_id(&topic_id) {
             Some(topic) => describe(&topic, broker.node_id(), operations),
-            None => unknown(ErrorCode::UNKNOWN_TOPIC_ID, None, topic_id),
+            None => unknown(ErrorCode::UNKNOWN_TOPIC_ID, unnamed(), topic_id),
         };
     }
     let Some(name) = name else {
-        return unknown(ErrorCode::UNKNOWN_TOPIC_ID, None, topic_id);
+        return unknown(ErrorCode::UNKNOWN_TOPIC_ID, unnamed(), topic_id);
     };
     if let Some(topic) = broker.topic(&name) {
         return describe(&topic, broker.node_id(), operations);

@@ -59,6 +59,8 @@ impl Log {
         taken: &Taken,
         durable: bool,
     ) -> Result<(), StorageError> {
+        // Files are written by path below: the log must not be deleted, and its name given away, meanwhile.
+        let _stays = held(&self.loading);
         self.sync()?;
         let disk = self.folder.disk();
         for segment in taken.unindexed.iter().filter(|_| durable) {
@@ -89,6 +91,9 @@ impl Log {
             writer.unindexed.extend(taken.unindexed);
             writer.epochs_dirty |= taken.epochs.is_some();
             return Err(error);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed { log: self.name.clone() });
         }
         // Under the append lock: an append that comes later notes the log as dirty again.
         if self.log_end() == taken.end && writer.failed.is_none() && !writer.dir_dirty {

@@ -16,6 +16,8 @@ impl Log {
     pub fn retain(&self, now_ms: i64, upto: i64) -> Result<Retained, StorageError> {
         let core = self.core()?;
         let settings = self.settings();
+        // Files are removed by path below: the log must not be deleted, and its name given away, meanwhile.
+        let _stays = held(&self.loading);
         let mut writer = held(&core.writer);
         self.check_open(&writer)?;
         let mut segments = core.segments();
@@ -152,11 +154,12 @@ impl Log {
         let _loading = held(&self.loading);
         self.closed.store(true, Ordering::Release);
         if let Some(core) = self.core.get() {
+            // An append or a sync under way ends first, and none begins: once the folder has moved away, a topic made
+            // again under this name may have files at the same paths.
             let _flushing = held(&core.flushing);
-            for segment in core.segments().iter() {
-                segment.set_dirty(false);
-                segment.close();
-            }
+            let mut writer = held(&core.writer);
+            writer.failed.get_or_insert_with(|| "it was deleted".to_owned());
+            core.segments().iter().for_each(|segment| segment.leave());
         }
         let id: String = self.topic_id.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let aside = self.folder.path().join(format!("{}.{id}-delete", self.name));
