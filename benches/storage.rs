@@ -1,6 +1,7 @@
 //! Appends against plain writes of the same sizes in the same run, plans, and opening a thousand logs; it keeps nothing.
 //!
 //! `cargo bench --profile quick --bench storage [-- FOLDER]`: with a folder, what it wrote stays there for other tools.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::IoSlice;
 use std::path::Path;
