@@ -8,7 +8,7 @@ use klog::wire::error::ErrorCode;
 use klog::wire::messages::init_producer_id::InitProducerIdRequest;
 use klog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 
-use crate::rig::{NOW, Rig, batch, produce_request, stamped};
+use crate::rig::{NOW, Rig, batch, fetch_request, produce_request, stamped};
 
 #[tokio::test]
 async fn what_is_acknowledged_survives_a_power_cut() {
@@ -34,6 +34,21 @@ async fn nothing_is_seen_before_it_is_durable() {
     // A failed sync is never tried again.
     assert_eq!(rig.produce("t", &["more"]).await.error_code, ErrorCode::KAFKA_STORAGE_ERROR);
     assert_eq!(rig.values("t", 0, 0).await, ["first"]);
+}
+
+/// Written is not visible: whoever looks right after the write sees no more than what a sync has covered by then.
+#[tokio::test]
+async fn the_high_watermark_never_passes_the_durable_end() {
+    let rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    let partition = rig.broker.partition("t", 0).unwrap();
+    for _ in 0..300 {
+        rig.send("t", 0, 1, batch(&["a"])).await;
+        // In this order: the durable end may only have moved on since.
+        let seen = rig.call(&fetch_request("t", 0, 0), 12).await.responses[0].partitions[0].high_watermark;
+        let durable = partition.log().durable_end();
+        assert!(seen <= durable, "{seen} is shown, {durable} is durable");
+    }
 }
 
 #[tokio::test]
@@ -206,7 +221,7 @@ pub(crate) async fn settle(rig: &Rig, name: &str) -> i64 {
 }
 
 /// Waits for a condition, not for a time.
-async fn until(met: impl Fn() -> bool) {
+pub async fn until(met: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !met() {
         assert!(std::time::Instant::now() < deadline, "it never came");

@@ -218,31 +218,6 @@ fn what_is_left_of_a_deleted_log_never_touches_a_new_one_of_its_name() {
     assert_eq!(read_all(&new, 30), ((0..30).collect(), vec![]));
 }
 
-/// Appends go on in one thread while another deletes the log and gives its name away.
-#[test]
-fn an_append_that_meets_a_deletion_never_lands_in_the_next_log_of_the_name() {
-    for round in 0..200 {
-        let disk = SimDisk::new(round);
-        let node = open(&disk);
-        let new = std::thread::scope(|scope| {
-            let appends = scope.spawn(|| while append_values(&node.log, 1).is_ok() {});
-            while node.log.log_end() < 3 {
-                std::thread::yield_now();
-            }
-            node.log.delete().unwrap();
-            let partition = TopicPartition::new("t", 0);
-            let new = Log::open(&node.folder, partition, TopicId([8; 16]), settings()).unwrap();
-            append_values(&new, 1).unwrap();
-            appends.join().unwrap();
-            new
-        });
-        new.sync().unwrap();
-        assert_eq!(read_all(&new, 1), (vec![0], vec![]), "round {round}");
-        let size = disk.open(&log_file(0), Mode::Read).unwrap().len().unwrap();
-        assert_eq!(size, new.size().unwrap(), "round {round}");
-    }
-}
-
 #[test]
 fn a_folder_of_a_topic_that_is_gone_is_set_aside() {
     let disk = SimDisk::new(1);
