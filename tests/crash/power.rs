@@ -44,6 +44,7 @@ fn workload(disk: &Arc<SimDisk>, promised: &mut Promised) -> Result<(), StorageE
 
 fn check(disk: &Arc<SimDisk>, promised: &Promised, what: &str) {
     let node = open(disk);
+    assert!(node.log.log_end() >= promised.durable, "{what}: a written log was taken for clean");
     // Loaded now: the journal of an append that was never synced may be lost, and then the first use finds it.
     node.log.size().unwrap();
     let end = node.log.log_end();
@@ -227,4 +228,48 @@ fn many_logs_lose_nothing_together() {
             assert_eq!(read_all(log, log.log_end()).0, found, "step {step}: after the second cut");
         }
     }
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_is_synced_before_it_counts() {
+    for count in [1, 12] {
+        let disk = SimDisk::new(5);
+        let node = open(&disk);
+        let logs = open_partitions(&node.folder, count).unwrap();
+        for log in &logs {
+            append_values(log, 4).unwrap();
+            log.sync().unwrap();
+            append_values(log, 4).unwrap();
+        }
+        disk.kill();
+        let node = open(&disk);
+        let logs = open_partitions(&node.folder, count).unwrap();
+        assert!(logs.iter().all(|log| log.durable_end() == 8));
+        drop((logs, node));
+        disk.restart();
+        let node = open(&disk);
+        for log in open_partitions(&node.folder, count).unwrap() {
+            assert_eq!(read_all(&log, 8).0, (0..8).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_batches_that_are_gone_is_not_believed() {
+    use klog::storage::disk::{Disk, Mode};
+    let stamp = |sequence| ProducerStamp { id: 3, epoch: 0, base_sequence: sequence, transactional: false };
+    let disk = SimDisk::new(1);
+    let node = open(&disk);
+    append(&node.log, &batch(0, 3, stamp(0))).unwrap();
+    node.log.sync().unwrap();
+    let kept = disk.content(&log_file(0)).unwrap().len() as u64;
+    append(&node.log, &batch(3, 3, stamp(3))).unwrap();
+    // The snapshot is written, the checkpoint that would vouch for it is not.
+    node.log.checkpoint().unwrap();
+    disk.kill();
+    disk.open(&log_file(0), Mode::Write).unwrap().set_len(kept).unwrap();
+    let node = open(&disk);
+    assert_eq!(node.log.log_end(), 3);
+    assert!(!append(&node.log, &batch(3, 3, stamp(3))).unwrap().duplicate);
+    assert_eq!(node.log.log_end(), 6);
 }
