@@ -1,5 +1,5 @@
 //! The marks of a partition as types: log start <= last stable <= high watermark <= log end, asserted where one
-//! moves; the high watermark never goes back.
+//! moves; the high watermark never goes back once records were written.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -33,6 +33,11 @@ impl HighWatermark {
     /// Where it stands.
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
+    }
+
+    /// Takes it back to the end that a log was found to have: it was taken from a checkpoint that promised more.
+    pub fn begin_at_most(&self, end: LogEnd) {
+        self.0.fetch_min(end.0, Ordering::SeqCst);
     }
 
     /// Moves it forward to `to`, which lies at or below the log's end; whether it moved. A mark behind is ignored:

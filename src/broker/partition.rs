@@ -11,7 +11,7 @@ pub(super) use read::replay;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,6 +78,8 @@ pub struct Partition {
     high_watermark: HighWatermark,
     waiting: Mutex<Waiting>,
     around: Surroundings,
+    /// The first append: only then is a log that was closed cleanly looked at.
+    begun: Once,
     sync_state: AtomicU8,
     lazy: Mutex<Option<(Duration, u64)>>,
     unsynced_bytes: AtomicU64,
@@ -102,6 +104,7 @@ impl Partition {
             high_watermark,
             waiting: Mutex::default(),
             around,
+            begun: Once::new(),
             sync_state: AtomicU8::new(sync_state::IDLE),
             lazy: Mutex::new(None),
             unsynced_bytes: AtomicU64::new(0),
@@ -204,6 +207,12 @@ impl Partition {
         summary: &BatchSummary,
         append_time: Option<i64>,
     ) -> Result<Appended, BrokerError> {
+        self.begun.call_once(|| {
+            // A file that lost its tail while nobody looked: what is written in its place is not durable yet.
+            if self.log.size().is_ok() {
+                self.high_watermark.begin_at_most(LogEnd(self.log.log_end()));
+            }
+        });
         let appended = self.log.append(bytes, summary, self.leader_epoch, append_time)?;
         if appended.duplicate {
             return Ok(appended);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use klog::broker::api::Outcome;
 use klog::record::ProducerStamp;
+use klog::storage::disk::{Disk, DiskFile, Mode};
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::init_producer_id::InitProducerIdRequest;
 use klog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -49,6 +50,23 @@ async fn the_high_watermark_never_passes_the_durable_end() {
         let durable = partition.log().durable_end();
         assert!(seen <= durable, "{seen} is shown, {durable} is durable");
     }
+}
+
+/// Records written in the place of lost ones are no more durable for it.
+#[tokio::test]
+async fn a_file_that_lost_its_tail_while_stopped_acknowledges_nothing_unsynced() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    for value in ["a", "b", "c"] {
+        rig.produce("t", &[value]).await;
+    }
+    rig.restart().await;
+    let path = std::path::Path::new("/data/t-0/00000000000000000000.log");
+    let file = rig.disk.open(path, Mode::Write).unwrap();
+    file.set_len(file.len().unwrap() / 3).unwrap();
+    assert_eq!(rig.values("t", 0, 0).await, ["a"]);
+    rig.disk.fail_sync(0);
+    assert_eq!(rig.produce("t", &["d"]).await.error_code, ErrorCode::KAFKA_STORAGE_ERROR);
 }
 
 #[tokio::test]
