@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use klog::broker::api::Outcome;
 use klog::record::ProducerStamp;
-use klog::storage::disk::{Disk, DiskFile, Mode};
+use klog::storage::disk::{Disk, Mode};
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::init_producer_id::InitProducerIdRequest;
 use klog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -239,7 +239,7 @@ pub(crate) async fn settle(rig: &Rig, name: &str) -> i64 {
 }
 
 /// Waits for a condition, not for a time.
-pub async fn until(met: impl Fn() -> bool) {
+pub(crate) async fn until(met: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !met() {
         assert!(std::time::Instant::now() < deadline, "it never came");
