@@ -292,6 +292,11 @@ impl Log {
 }
 
 impl Core {
+    /// The damage that covers `position` of the segment at `base`.
+    fn damage_at(&self, base: i64, position: u64) -> Option<&Damage> {
+        self.damaged.iter().find(|damage| damage.base == base && damage.position.contains(&position))
+    }
+
     /// The segments as they are now, ascending, the last one active.
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read().unwrap_or_else(|held| held.into_inner()))

@@ -293,7 +293,7 @@ impl Log {
         let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
         for segment in segments.iter().skip(first) {
             let mut from = from.max(segment.base);
-            loop {
+            'well: loop {
                 let located = match self.locate(core, segment, from) {
                     Err(StorageError::Damaged { range, .. }) if range.end < segment.end() => {
                         from = range.end;
@@ -309,6 +309,11 @@ impl Log {
                 while let Step::Batch(batch) =
                     walk.step().map_err(StorageError::io("reading", &segment.path("log")))?
                 {
+                    // A torn batch with a good header was never acknowledged: its producer will send it again.
+                    if let Some(damage) = core.damage_at(segment.base, batch.position) {
+                        from = damage.offsets.end;
+                        continue 'well;
+                    }
                     let header = &batch.header;
                     if header.base_offset >= producers_from {
                         writer.producers.apply(header);

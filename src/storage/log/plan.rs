@@ -126,7 +126,11 @@ impl Log {
         let mut walk = Walk::new(file.as_ref(), at, size);
         loop {
             match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
-                Step::Batch(batch) if batch.header.last_offset() >= from => return Ok(Some(batch)),
+                Step::Batch(batch) if batch.header.last_offset() >= from => {
+                    let damage = core.damage_at(segment.base, batch.position);
+                    return damage
+                        .map_or(Ok(Some(batch)), |damage| Err(self.damaged(damage.offsets.clone())));
+                }
                 Step::Batch(_) => {}
                 Step::End => return Ok(None),
                 Step::Bad => {

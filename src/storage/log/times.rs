@@ -89,6 +89,11 @@ impl Log {
             loop {
                 match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
                     Step::Batch(batch) => {
+                        // A header can look well where the batch behind it is damaged.
+                        if let Some(damage) = core.damage_at(segment.base, batch.position) {
+                            reached = damage.offsets.end;
+                            break;
+                        }
                         if let Some(answer) = look(&batch)? {
                             return Ok(Some(answer));
                         }
