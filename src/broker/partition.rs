@@ -27,7 +27,7 @@ use crate::record::{
     Batch, BatchBuilder, BatchSummary, Decompressor, ProducerStamp, RecordError, Rules, TimestampRule,
     validate_produce,
 };
-use crate::storage::{Appended, Log};
+use crate::storage::{Appended, Log, StorageError};
 
 /// A record of an internal topic, to be stored with the broker's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub struct Partition {
     unsynced_records: AtomicI64,
     touched: AtomicBool,
     gone: AtomicBool,
+    /// The last append found the disk full.
+    full: AtomicBool,
 }
 
 impl Partition {
@@ -111,6 +113,7 @@ impl Partition {
             unsynced_records: AtomicI64::new(0),
             touched: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         })
     }
 
@@ -213,12 +216,27 @@ impl Partition {
                 self.high_watermark.begin_at_most(LogEnd(self.log.log_end()));
             }
         });
-        let appended = self.log.append(bytes, summary, self.leader_epoch, append_time)?;
+        let appended = self.log.append(bytes, summary, self.leader_epoch, append_time);
+        self.tell_full(appended.as_ref().err());
+        let appended = appended?;
         if appended.duplicate {
             return Ok(appended);
         }
         self.count_unsynced(bytes.len() as u64, i64::from(summary.header.count));
         Ok(appended)
+    }
+
+    /// Says once that the disk is full, and once that it is no more.
+    fn tell_full(&self, error: Option<&StorageError>) {
+        let full = matches!(error, Some(StorageError::Full { .. }));
+        if full == self.full.load(Ordering::Relaxed) || (error.is_some() && !full) {
+            return;
+        }
+        self.full.store(full, Ordering::Relaxed);
+        match error {
+            Some(error) => tracing::error!(%error, "appends are refused until there is space again"),
+            None => tracing::info!("there is space on the disk again"),
+        }
     }
 
     /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.

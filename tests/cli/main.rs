@@ -3,6 +3,7 @@
 
 mod data;
 mod house;
+mod must_show;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -141,7 +141,7 @@ impl<'c> Pump<'c> {
         Ok(())
     }
 
-    /// Waits for input; false at a signal. Looks after failures of delivery meanwhile.
+    /// Waits for input; false at a signal or a failure of delivery, which ends the input as well.
     async fn input(&mut self, stdin: &Stdin, signals: &Signals) -> std::io::Result<bool> {
         loop {
             let done = self.producer.progress();
@@ -152,9 +152,9 @@ impl<'c> Pump<'c> {
                 ready = stdin.ready() => return ready.map(|()| true),
                 () = tokio::time::sleep(self.tick), if busy => {
                     self.progress.at(done.acknowledged, done.acknowledged_bytes);
-                    // The error is kept: the next push or flush tells it.
+                    // The error is kept: the flush tells it. Reading on would wait for input that may never come.
                     if self.producer.ready().await.is_err() {
-                        return Ok(true);
+                        return Ok(false);
                     }
                 }
             }

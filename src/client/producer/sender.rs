@@ -394,7 +394,11 @@ fn settle_one(client: &Client, state: &mut State, item: Item, answer: &Partition
                 let name = state.partition(item.topic, item.partition).topic;
                 client.leader_is(&name, item.partition, leader.leader_id, leader.leader_epoch);
             }
-            again(client, state, item, refresh, answer.error_code.to_string());
+            let reason = match &answer.error_message {
+                Some(message) => format!("{message} ({})", answer.error_code),
+                None => answer.error_code.to_string(),
+            };
+            again(client, state, item, refresh, reason);
         }
         Verdict::NewEpoch => {
             state.renew = true;
@@ -444,7 +448,10 @@ fn again(client: &Client, state: &mut State, item: Item, refresh: Refresh, reaso
     let Some(queue) = state.queue(item.topic, item.partition) else { return };
     let Some(index) = queue.find(item.ticket) else { return };
     queue.again(index, Instant::now(), |attempt| pause(attempt, shortest, longest, fastrand::f64()));
-    queue.last_failure = Some(reason);
+    // What holds up the first in line holds up the others: their gap in the sequence is no news.
+    if index == 0 || queue.last_failure.is_none() {
+        queue.last_failure = Some(reason);
+    }
     if refresh == Refresh::Metadata {
         state.stale.insert(name);
     }
