@@ -58,7 +58,9 @@ impl<'l> Recovery<'l> {
     pub(super) fn run(&mut self) -> Result<(), StorageError> {
         let last = self.bases.len().saturating_sub(1);
         let checked = if self.dirty {
-            self.bases.partition_point(|&(base, _)| base <= self.recovery_point).saturating_sub(1)
+            // The segment that ends at the recovery point is looked at too: a write that failed just before a roll can
+            // have left bytes behind its last batch, if a power cut took back that they were cut off.
+            self.bases.partition_point(|&(base, _)| base < self.recovery_point).saturating_sub(1)
         } else {
             last
         };
