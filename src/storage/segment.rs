@@ -1,9 +1,10 @@
 //! One segment: its file, how much of it is whole batches, and its two indexes; opened on first use, never created here.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::batches::{Located, Step, Walk};
 use super::checkpoint::{read_raw, replace_raw};
@@ -89,6 +90,8 @@ pub(super) struct Segment {
     dirty: AtomicBool,
     /// The log was deleted: what lies at the path now is another topic's.
     gone: AtomicBool,
+    /// Ranges of the file that recovery found to be no batches.
+    damaged: OnceLock<Vec<Range<u64>>>,
     indexes: RwLock<Indexes>,
 }
 
@@ -115,8 +118,14 @@ impl Segment {
             used: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            damaged: OnceLock::new(),
             indexes: RwLock::new(indexes),
         }
+    }
+
+    /// Says once which ranges of the file are no batches.
+    pub(super) fn set_damaged(&self, ranges: Vec<Range<u64>>) {
+        let _ = self.damaged.set(ranges);
     }
 
     /// Bytes of whole batches.
@@ -418,9 +427,17 @@ impl Segment {
         let file = self.file()?;
         let mut growing = Growing::EMPTY;
         let mut stamps = Stamps::NONE;
+        let damaged = self.damaged.get().map(Vec::as_slice).unwrap_or_default();
         let mut walk = Walk::new(file.as_ref(), 0, self.size());
-        while let Step::Batch(batch) = walk.step().map_err(StorageError::io("reading", &self.path))? {
-            growing.add(self.base, &batch, DEFAULT_INTERVAL, &mut stamps);
+        loop {
+            if let Some(range) = damaged.iter().find(|range| range.contains(&walk.position())) {
+                walk = Walk::new(file.as_ref(), range.end, self.size());
+                continue;
+            }
+            match walk.step().map_err(StorageError::io("reading", &self.path))? {
+                Step::Batch(batch) => growing.add(self.base, &batch, DEFAULT_INTERVAL, &mut stamps),
+                Step::End | Step::Bad => break,
+            }
         }
         if stamps.max >= 0 {
             let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);

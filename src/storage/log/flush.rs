@@ -48,7 +48,9 @@ impl Log {
         }
         let active = &writer.active;
         let boundary = Boundary { base: active.base, position: active.size(), offset: self.log_end() };
-        if boundary == writer.durable && !writer.dir_dirty {
+        // A file can be dirty with nothing new in it: what a failed write left was cut away, and that has to last too.
+        let dirty = active.is_dirty() || !writer.unsynced.is_empty();
+        if boundary == writer.durable && !dirty && !writer.dir_dirty {
             return Ok(None);
         }
         let mut segments = writer.unsynced.clone();

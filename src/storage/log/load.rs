@@ -367,6 +367,10 @@ impl Log {
 
 fn core(mut segments: Vec<Arc<Segment>>, writer: Writer, damaged: Vec<Damage>) -> Core {
     segments.push(Arc::clone(&writer.active));
+    for segment in &segments {
+        let here = damaged.iter().filter(|damage| damage.base == segment.base);
+        segment.set_damaged(here.map(|damage| damage.position.clone()).collect());
+    }
     Core {
         segments: RwLock::new(Arc::new(segments)),
         writer: Mutex::new(writer),
