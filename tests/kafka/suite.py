@@ -38,7 +38,7 @@ def free_port():
 class World:
     """One Kafka and one klog daemon, both on loopback, both in folders of their own."""
 
-    def __init__(self, klog, libs, only_klog=False):
+    def __init__(self, klog, libs):
         self.klog = os.path.abspath(klog)
         self.libs = os.path.abspath(libs)
         self.folder = tempfile.mkdtemp(prefix="klog-kafka-")
