@@ -40,7 +40,13 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
 /// Third-party crates and the path prefixes that may name them. A crate that is not here may not be named at all.
 const CRATES: &[(&str, &[&str])] = &[
     ("base64", &["auth", "cli"]),
-    ("bytes", &["codec", "wire", "record", "schema", "storage", "net", "broker", "client", "server", "cli"]),
+    (
+        "bytes",
+        &[
+            "codec", "wire", "record", "schema", "storage", "net", "inspect", "broker", "client", "server",
+            "flow", "cli",
+        ],
+    ),
     ("clap", &["cli"]),
     ("clap_complete", &["cli/completions"]),
     ("comfy_table", &["cli/output"]),
@@ -49,7 +55,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("fastrand", &["cli", "broker", "client", "storage/sim"]),
     ("flate2", &["record/codec"]),
     ("getrandom", &["cli", "broker"]),
+    ("hyper", &["server/metrics"]),
+    ("hyper_util", &["server/metrics"]),
     ("indicatif", &["cli/output"]),
+    ("jaq_core", &["pipeline/jq.rs"]),
+    ("jaq_json", &["pipeline/jq.rs"]),
+    ("jaq_std", &["pipeline/jq.rs"]),
     ("jiff", &["cli"]),
     ("listenfd", &["cli/broker"]),
     ("lz4_flex", &["record/codec"]),
@@ -64,8 +75,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "thiserror",
         &[
-            "codec", "wire", "record", "schema", "storage", "net", "broker", "client", "server", "config",
-            "cli",
+            "codec", "wire", "record", "schema", "pipeline", "storage", "net", "inspect", "broker", "client",
+            "server", "flow", "config", "cli",
         ],
     ),
     ("tokio", &["net", "server", "broker", "client", "flow", "cli"]),

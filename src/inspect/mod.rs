@@ -1,0 +1,1 @@
+//! Segment files to rows of facts and findings: no broker, no network, no terminal; never writes.

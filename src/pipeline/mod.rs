@@ -1,0 +1,1 @@
+//! JSON in, JSON out: specification, stages, the jq engine; does no I/O and knows no Kafka.
