@@ -1,1 +1,5 @@
 //! JSON in, JSON out: specification, stages, the jq engine; does no I/O and knows no Kafka.
+
+pub mod depth;
+pub mod jq;
+mod json;
