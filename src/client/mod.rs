@@ -9,6 +9,7 @@ pub mod consumer;
 pub mod error;
 pub mod group;
 pub mod options;
+pub mod patterns;
 pub mod producer;
 
 mod cluster;

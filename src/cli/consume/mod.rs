@@ -1,11 +1,10 @@
 //! `klog consume`: records of topics to stdout; moves a group's position only over what the reader took.
 
-mod ledger;
 mod member;
 mod plan;
 mod reader;
 mod setup;
-mod sink;
+pub(in crate::cli) mod sink;
 
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ledger::Ledger;
 use super::plan::{Output, Plan};
 use super::sink::Sink;
 use crate::cli::context::Context;
@@ -19,6 +18,7 @@ use crate::cli::signals::Signals;
 use crate::client::consumer::{Chunk, Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
 use crate::client::{BatchHeader, Client, ClientError, Decompressor, Record};
+use crate::flow::ledger::Ledger;
 use crate::model::id::TopicPartition;
 use crate::model::time::{Clock, SystemClock};
 

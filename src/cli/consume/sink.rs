@@ -35,7 +35,7 @@ enum Kind {
 
 /// Stdout with what waits to be written.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(in crate::cli) struct Sink {
     kind: Kind,
     fd: OwnedFd,
     watched: Option<AsyncFd<OwnedFd>>,
@@ -48,7 +48,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Takes stdout; a pipe is made larger.
-    pub(super) fn stdout() -> io::Result<Sink> {
+    pub(in crate::cli) fn stdout() -> io::Result<Sink> {
         Sink::new(io::stdout().as_fd().try_clone_to_owned()?)
     }
 
@@ -68,45 +68,45 @@ impl Sink {
     }
 
     /// Whether what is written may not be delivered yet.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(in crate::cli) fn is_watched(&self) -> bool {
         self.kind != Kind::File
     }
 
     /// Where records are appended.
     #[inline]
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub(in crate::cli) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buf
     }
 
     /// All bytes so far, written or waiting.
     #[inline]
-    pub(super) fn end(&self) -> u64 {
+    pub(in crate::cli) fn end(&self) -> u64 {
         self.written + self.waiting() as u64
     }
 
     /// Bytes written.
-    pub(super) fn written(&self) -> u64 {
+    pub(in crate::cli) fn written(&self) -> u64 {
         self.written
     }
 
     /// Bytes waiting to be written.
     #[inline]
-    pub(super) fn waiting(&self) -> usize {
+    pub(in crate::cli) fn waiting(&self) -> usize {
         self.buf.len() - self.head
     }
 
     /// Whether more may be appended.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::cli) fn has_room(&self) -> bool {
         self.waiting() < MOST_WAITING
     }
 
     /// Whether the reader is gone.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::cli) fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// Bytes that the reader surely took: those that no longer fit into the pipe.
-    pub(super) fn surely_delivered(&self) -> u64 {
+    pub(in crate::cli) fn surely_delivered(&self) -> u64 {
         match self.kind {
             Kind::Pipe(size) => self.written.saturating_sub(size as u64),
             _ => self.written,
@@ -114,7 +114,7 @@ impl Sink {
     }
 
     /// Bytes that the reader took, as the contract has it: written, less what is still in a pipe.
-    pub(super) fn delivered(&self) -> u64 {
+    pub(in crate::cli) fn delivered(&self) -> u64 {
         self.written.saturating_sub(self.unread() as u64)
     }
 
@@ -126,21 +126,21 @@ impl Sink {
     }
 
     /// Drops what waits behind output byte `end`.
-    pub(super) fn cut(&mut self, end: u64) {
+    pub(in crate::cli) fn cut(&mut self, end: u64) {
         let keep = usize::try_from(end.saturating_sub(self.written)).unwrap_or(usize::MAX);
         self.buf.truncate(self.head.saturating_add(keep));
     }
 
     /// Writes where a large piece is together: to be called after every record.
     #[inline]
-    pub(super) fn flow(&mut self) -> io::Result<()> {
+    pub(in crate::cli) fn flow(&mut self) -> io::Result<()> {
         let piece = if self.kind == Kind::File { FILE_PIECE } else { PIPE_PIECE };
         if self.waiting() >= piece { self.push() } else { Ok(()) }
     }
 
     /// Writes what waits, as far as it goes without blocking (a file takes all).
     #[inline(never)]
-    pub(super) fn push(&mut self) -> io::Result<()> {
+    pub(in crate::cli) fn push(&mut self) -> io::Result<()> {
         while self.waiting() > 0 && !self.closed {
             let room = self.room();
             if room == 0 {
@@ -194,7 +194,7 @@ impl Sink {
     }
 
     /// Returns once a write goes on without blocking.
-    pub(super) async fn writable(&self) -> io::Result<()> {
+    pub(in crate::cli) async fn writable(&self) -> io::Result<()> {
         let Some(watched) = &self.watched else { return Ok(()) };
         loop {
             let mut guard = watched.writable().await?;
@@ -208,7 +208,7 @@ impl Sink {
     }
 
     /// Returns once the reader is gone; never, for a file.
-    pub(super) async fn hung_up(&self) {
+    pub(in crate::cli) async fn hung_up(&self) {
         let Some(watched) = &self.watched else { return std::future::pending().await };
         loop {
             let Ok(mut guard) = watched.ready(Interest::ERROR).await else {

@@ -41,6 +41,11 @@ impl Progress {
 
     /// So many records and bytes in all so far.
     pub fn at(&mut self, records: u64, bytes: u64) {
+        self.with(records, bytes, String::new);
+    }
+
+    /// As [`Progress::at`], with more words behind, made only when they are drawn.
+    pub fn with(&mut self, records: u64, bytes: u64, more: impl FnOnce() -> String) {
         let Some(bar) = &self.bar else { return };
         (self.records, self.bytes) = (records, bytes);
         let now = Instant::now();
@@ -48,7 +53,7 @@ impl Progress {
             return;
         }
         self.drawn = now;
-        bar.set_message(line(records, bytes, now - self.begun));
+        bar.set_message(line(records, bytes, now - self.begun) + &more());
         bar.tick();
     }
 

@@ -192,8 +192,7 @@ impl Producer {
         let mut pushed = Pushed::Room;
         match front.open.get(at as usize) {
             Some(open) if open.builder.is_empty() || !open.builder.fits(size, limit) => {
-                if HEADER_LEN + size > front.limit && alone_size(timestamp, key, value, headers) > front.limit
-                {
+                if !fits(front.limit, timestamp, key, value, headers) {
                     return Err(self.too_large(topic, HEADER_LEN + size));
                 }
                 if !open.builder.is_empty() {
@@ -378,6 +377,19 @@ impl Drop for Producer {
         self.shared.state().closed = true;
         self.shared.work.notify_one();
     }
+}
+
+/// Whether a record, as an uncompressed batch of its own, is within `limit` bytes ([`Producer::limit`]).
+#[inline]
+pub fn fits(
+    limit: usize,
+    timestamp: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[Header<'_>],
+) -> bool {
+    HEADER_LEN + record_len(key.map(<[u8]>::len), value.map(<[u8]>::len), headers) <= limit
+        || alone_size(timestamp, key, value, headers) <= limit
 }
 
 /// Bytes that a record has as an uncompressed batch of its own: what `max.message.bytes` is held against.

@@ -9,7 +9,7 @@ const MANY: usize = 1 << 16;
 
 /// Positions of the partitions that were read.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     slots: Vec<Slot>,
     /// Records in the order written, the oldest first; empty where everything written counts as delivered.
     marks: VecDeque<Mark>,
@@ -39,7 +39,7 @@ struct Mark {
 
 impl Ledger {
     /// The slot of a partition, made on first use.
-    pub(super) fn slot(&mut self, partition: &TopicPartition) -> u32 {
+    pub fn slot(&mut self, partition: &TopicPartition) -> u32 {
         let found = self.slots.iter().position(|slot| slot.partition == *partition);
         let at = found.unwrap_or_else(|| {
             let partition = partition.clone();
@@ -50,7 +50,7 @@ impl Ledger {
     }
 
     /// A partition is read from `offset` on; what was said about it before is forgotten.
-    pub(super) fn hold(&mut self, partition: &TopicPartition, offset: i64) {
+    pub fn hold(&mut self, partition: &TopicPartition, offset: i64) {
         let at = self.slot(partition);
         self.marks.retain(|mark| mark.slot != at);
         if let Some(slot) = self.slots.get_mut(at as usize) {
@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     /// A partition is no longer read: it is committed no more. Gives the offset after the last record written.
-    pub(super) fn release(&mut self, partition: &TopicPartition) -> Option<i64> {
+    pub fn release(&mut self, partition: &TopicPartition) -> Option<i64> {
         let at = self.slot(partition);
         let slot = self.slots.get_mut(at as usize)?;
         let was_held = std::mem::replace(&mut slot.held, false);
@@ -68,7 +68,7 @@ impl Ledger {
 
     /// Output up to byte `end` carries a slot's records before offset `next`.
     #[inline]
-    pub(super) fn wrote(&mut self, slot: u32, end: u64, next: i64) {
+    pub fn wrote(&mut self, slot: u32, end: u64, next: i64) {
         match self.marks.back_mut() {
             Some(last) if last.slot == slot && last.end == end => last.next = next,
             _ => self.marks.push_back(Mark { end, slot, next }),
@@ -79,14 +79,14 @@ impl Ledger {
     }
 
     /// As [`Ledger::wrote`], where writing is delivering.
-    pub(super) fn wrote_and_delivered(&mut self, slot: u32, next: i64) {
+    pub fn wrote_and_delivered(&mut self, slot: u32, next: i64) {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             (slot.written, slot.delivered) = (next, next);
         }
     }
 
     /// The reader took the first `bytes` bytes of the output.
-    pub(super) fn settle(&mut self, bytes: u64) {
+    pub fn settle(&mut self, bytes: u64) {
         while let Some(mark) = self.marks.front().filter(|mark| mark.end <= bytes).copied() {
             self.marks.pop_front();
             if let Some(slot) = self.slots.get_mut(mark.slot as usize) {
@@ -97,24 +97,24 @@ impl Ledger {
 
     /// Whether so many records are open that it is worth settling what must have been taken.
     #[inline]
-    pub(super) fn is_long(&self) -> bool {
+    pub fn is_long(&self) -> bool {
         self.marks.len() >= MANY
     }
 
     /// The end of the record that holds output byte `at`, or `at` where a record begins there.
-    pub(super) fn boundary(&self, at: u64) -> Option<u64> {
+    pub fn boundary(&self, at: u64) -> Option<u64> {
         let after = self.marks.partition_point(|mark| mark.end < at);
         self.marks.get(after).map(|mark| mark.end)
     }
 
     /// Delivered positions that are not committed yet.
-    pub(super) fn uncommitted(&self) -> Vec<(TopicPartition, i64)> {
+    pub fn uncommitted(&self) -> Vec<(TopicPartition, i64)> {
         let open = |slot: &&Slot| slot.held && slot.delivered >= 0 && slot.delivered != slot.committed;
         self.slots.iter().filter(open).map(|slot| (slot.partition.clone(), slot.delivered)).collect()
     }
 
     /// These were committed.
-    pub(super) fn committed(&mut self, offsets: &[(TopicPartition, i64)]) {
+    pub fn committed(&mut self, offsets: &[(TopicPartition, i64)]) {
         for (partition, offset) in offsets {
             let at = self.slot(partition);
             if let Some(slot) = self.slots.get_mut(at as usize) {
