@@ -1,4 +1,4 @@
-//! What a worker made of some records of one partition, in one piece of memory; a bad record leaves nothing in it.
+//! What a worker made of some records of one partition, in one piece of memory; knows nothing of what is done with it.
 
 use std::ops::Range;
 
@@ -45,33 +45,21 @@ pub(super) struct Block {
     pub(super) bad: u64,
 }
 
-/// A place in a block to go back to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
-    bytes: usize,
-    headers: usize,
-    outs: usize,
-}
-
 impl Block {
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() >= FULL_BYTES || self.read >= FULL_RECORDS
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), headers: self.headers.len(), outs: self.outs.len() }
+    /// Bytes of all its records.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// Drops everything since the mark.
-    pub(super) fn back_to(&mut self, mark: Mark) {
-        self.bytes.truncate(mark.bytes);
-        self.headers.truncate(mark.headers);
-        self.outs.truncate(mark.outs);
-    }
-
-    /// Bytes since the mark.
-    pub(super) fn since(&self, mark: Mark) -> usize {
-        self.bytes.len() - mark.bytes
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.headers.clear();
+        self.outs.clear();
     }
 
     fn add(&mut self, bytes: &[u8]) -> Span {
@@ -101,6 +89,27 @@ impl Block {
         let key = key.map(|key| self.add(key));
         let value = value.map(|value| self.add(value));
         self.outs.push(Out { target, timestamp, key, value, headers });
+    }
+
+    /// Takes over all of another block, which is empty then and keeps its memory.
+    pub(super) fn append(&mut self, other: &mut Block) {
+        let (bytes, headers) = (self.bytes.len(), self.headers.len());
+        let moved = |span: Span| span.start + bytes..span.end + bytes;
+        self.bytes.append(&mut other.bytes);
+        self.headers.extend(other.headers.drain(..).map(|(key, value)| (moved(key), value.map(moved))));
+        self.outs.extend(other.outs.drain(..).map(|out| Out {
+            key: out.key.map(moved),
+            value: out.value.map(moved),
+            headers: out.headers.start + headers..out.headers.end + headers,
+            ..out
+        }));
+        for (count, more) in [
+            (&mut self.read, &mut other.read),
+            (&mut self.read_bytes, &mut other.read_bytes),
+            (&mut self.bad, &mut other.bad),
+        ] {
+            *count += std::mem::take(more);
+        }
     }
 
     fn get(&self, span: &Span) -> &[u8] {
@@ -153,40 +162,43 @@ mod tests {
         Record { offset: 7, timestamp: 99, key, value, headers: Default::default() }
     }
 
+    fn shown(block: &Block, out: &Out) -> String {
+        let text = |bytes: Option<&[u8]>| {
+            bytes.map_or("-".into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let (key, value) = block.content(out);
+        let mut headers = Vec::new();
+        block.headers(out, &mut headers);
+        let headers: Vec<String> = headers
+            .iter()
+            .map(|one| format!("{}={}", String::from_utf8_lossy(one.key), text(one.value)))
+            .collect();
+        format!("{} {} {} {}", out.timestamp, text(key), text(value), headers.join(" "))
+    }
+
     #[test]
-    fn a_bad_record_leaves_nothing_but_its_dead_letter() {
+    fn blocks_are_put_together_and_dead_letters_say_why() {
         let mut block = Block::default();
         let headers = block.add_headers([Header { key: b"h", value: None }].into_iter());
         block.add_out(Target::Sink(1), 5, (Some(b"k"), Some(b"v")), headers);
-        let mark = block.mark();
-        let headers = block.add_headers([Header { key: b"x", value: Some(b"y") }].into_iter());
-        block.add_out(Target::Sink(0), 6, (None, Some(b"half")), headers);
-        block.back_to(mark);
-        assert_eq!(block.since(mark), 0);
-        block.add_dead_letter(&record(None, Some(b"bad")), ("t", 3), ("1 jq", "no JSON"));
-        assert_eq!(block.outs.len(), 2);
-        let mut headers = Vec::new();
-        block.headers(&block.outs[0], &mut headers);
-        assert_eq!(headers, [Header { key: b"h", value: None }]);
-        assert_eq!(block.content(&block.outs[0]), (Some(&b"k"[..]), Some(&b"v"[..])));
-        let dead = &block.outs[1];
-        assert_eq!((dead.target, dead.timestamp), (Target::DeadLetter, 99));
-        assert_eq!(block.content(dead), (None, Some(&b"bad"[..])));
-        let mut headers = Vec::new();
-        block.headers(dead, &mut headers);
-        let shown: Vec<String> = headers
-            .iter()
-            .map(|one| {
-                format!(
-                    "{}={}",
-                    String::from_utf8_lossy(one.key),
-                    String::from_utf8_lossy(one.value.unwrap())
-                )
-            })
-            .collect();
+        let mut next = Block { read: 2, bad: 1, ..Block::default() };
+        let headers = next.add_headers([Header { key: b"x", value: Some(b"y") }].into_iter());
+        next.add_out(Target::Sink(0), 6, (None, Some(b"half")), headers);
+        next.clear();
+        next.add_dead_letter(&record(None, Some(b"bad")), ("t", 3), ("1 jq", "no JSON"));
+        next.add_out(Target::Sink(2), 7, (None, None), 0..0);
+        block.append(&mut next);
+        assert_eq!((next.size(), next.outs.len(), next.read), (0, 0, 0));
+        assert_eq!((block.read, block.bad), (2, 1));
+        let all: Vec<String> = block.outs.iter().map(|out| shown(&block, out)).collect();
         assert_eq!(
-            shown,
-            ["klog.error=no JSON", "klog.step=1 jq", "klog.topic=t", "klog.partition=3", "klog.offset=7"]
+            all,
+            [
+                "5 k v h=-",
+                "99 - bad klog.error=no JSON klog.step=1 jq klog.topic=t klog.partition=3 klog.offset=7",
+                "7 - - "
+            ]
         );
+        assert_eq!(block.outs[1].target, Target::DeadLetter);
     }
 }

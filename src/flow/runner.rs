@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::ledger::Ledger;
-use super::worker::{self, Done, Order, Shared, Work};
+use super::worker::{self, Done, Open, Order, Shared, Work};
 use super::{Counts, End, FlowError, Host, Job, Lines, Source, source, stdin};
 use crate::client::consumer::{Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
@@ -31,8 +31,8 @@ const ACKNOWLEDGE: Duration = Duration::from_secs(10);
 const LEAVING: Duration = Duration::from_secs(2);
 /// How often topics that match a pattern are looked for anew.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Between two looks at workers that have work.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Between two looks at workers that have work: what a slow filter made so far is carried, one that failed is noticed.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// Between two looks at a pipe that tells nobody that it is empty.
 const LOOK: Duration = Duration::from_millis(2);
 /// Bytes that wait for a slow reader of stdout at most before no more is taken.
@@ -54,6 +54,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 struct Hand {
     orders: mpsc::UnboundedSender<Order>,
+    open: Arc<Mutex<Open>>,
     /// Pieces of work that it has.
     load: usize,
 }
@@ -202,9 +203,6 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         let (commit, look) = (self.commit_at.unwrap_or(far), self.look_at.unwrap_or(far));
         let waiting = self.lines.as_ref().is_some_and(|lines| lines.waiting() > 0);
         let busy = self.outstanding() > 0;
-        if self.hands.iter().any(|hand| hand.load > 0 && hand.orders.is_closed()) && self.results.is_empty() {
-            return Err(FlowError::Worker);
-        }
         let (room, take) = (self.outstanding() < AHEAD * self.hands.len(), !self.is_backed_up());
         tokio::select! {
             biased;
@@ -223,8 +221,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             Some(done) = self.results.recv(), if take => self.done(done).await?,
             event = self.consumer.next(), if room => self.event(event?)?,
             piece = piece_of(self.stdin.as_mut()), if room => self.piece(piece)?,
-            // A worker that failed tells nobody: look at them now and then while there is something to wait for.
-            () = sleep(LOOK_AFTER), if busy => {}
+            () = sleep(LOOK_AFTER), if busy => self.take_open().await?,
         }
         Ok(None)
     }
@@ -328,8 +325,11 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             // What the reader of stdout did not take is not committed, and neither is anything behind it.
             End::HangUp => Ok(()),
             End::Stopped => {
-                let _ = timeout(IN_HAND, self.drain()).await;
-                match timeout(ACKNOWLEDGE, self.commit()).await {
+                let last = async {
+                    self.drain().await?;
+                    self.commit().await
+                };
+                match timeout(ACKNOWLEDGE, last).await {
                     Ok(done) => done,
                     Err(_) => {
                         self.host.notice(
@@ -353,11 +353,39 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         done
     }
 
-    /// Takes what workers still have, until they have nothing.
-    async fn drain(&mut self) -> Result<(), FlowError> {
-        while self.outstanding() > 0 {
-            let Some(done) = self.results.recv().await else { return Ok(()) };
+    /// Takes what workers have done but not handed over.
+    async fn take_open(&mut self) -> Result<(), FlowError> {
+        let mut found = Vec::new();
+        for hand in self.hands.iter().filter(|hand| hand.load > 0) {
+            // Who holds the lock hands over just now, or is about to be done with a record.
+            let mut open = match hand.open.try_lock() {
+                Ok(open) => open,
+                Err(TryLockError::Poisoned(failed)) => failed.into_inner(),
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            while let Ok(done) = self.results.try_recv() {
+                found.push(done);
+            }
+            found.extend(open.take());
+            if hand.orders.is_closed() {
+                return Err(FlowError::Worker);
+            }
+        }
+        for done in found {
             self.done(done).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what workers still have, until they have nothing or the time is over.
+    async fn drain(&mut self) -> Result<(), FlowError> {
+        let until = Instant::now() + IN_HAND;
+        while self.outstanding() > 0 {
+            match timeout_at(until, self.results.recv()).await {
+                Ok(Some(done)) => self.done(done).await?,
+                Ok(None) => return Ok(()),
+                Err(_) => return self.take_open().await,
+            }
         }
         Ok(())
     }
@@ -405,8 +433,8 @@ fn start_workers(
     let mut hands = Vec::new();
     for _ in 0..count {
         let (orders, taken) = mpsc::unbounded_channel();
-        worker::spawn(Arc::clone(shared), taken, sender.clone()).map_err(FlowError::Thread)?;
-        hands.push(Hand { orders, load: 0 });
+        let open = worker::spawn(Arc::clone(shared), taken, sender.clone()).map_err(FlowError::Thread)?;
+        hands.push(Hand { orders, open, load: 0 });
     }
     Ok((hands, results))
 }

@@ -1,10 +1,13 @@
 //! The threads that run the pipeline: chunks in, blocks out, in order; they talk to nobody else.
+//!
+//! The block being filled lies behind a lock that its worker takes once a record, never while a filter runs, and
+//! holds while it hands the block over. The runner only tries it: so it gets what is done already also where a filter
+//! takes its time, and never ahead of an earlier block.
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -12,12 +15,10 @@ use tokio::sync::mpsc;
 use super::block::{Block, Target};
 use crate::client::consumer::Chunk;
 use crate::client::producer::fits;
-use crate::client::{ClientError, Decompressor, Record};
+use crate::client::{ClientError, Decompressor, Header, Record};
 use crate::model::time::{Clock, SystemClock};
-use crate::pipeline::{Input, OnError, Pipeline, Scratch, jq};
+use crate::pipeline::{Bad, Input, OnError, Pipeline, Scratch, jq};
 
-/// Results of a slow filter are not held back for longer than this.
-const SOON: Duration = Duration::from_millis(20);
 /// Bytes that may come of one record.
 const MOST_OF_ONE: usize = 64 << 20;
 
@@ -83,14 +84,51 @@ pub(super) enum Ended {
     Client(ClientError),
 }
 
-/// Starts a worker; it ends when the order's sender, or the results' receiver, is gone.
+/// The block being filled.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    seat: u64,
+    block: Block,
+    next: i64,
+    first_bad: Option<BadRecord>,
+}
+
+impl Open {
+    /// Takes out what is there, if any record was read for it.
+    pub(super) fn take(&mut self) -> Option<Done> {
+        (self.block.read > 0).then(|| self.hand_over(false, None))
+    }
+
+    fn hand_over(&mut self, last: bool, failure: Option<Ended>) -> Done {
+        Done {
+            seat: self.seat,
+            block: std::mem::take(&mut self.block),
+            next: self.next,
+            first_bad: self.first_bad.take(),
+            last,
+            failure,
+        }
+    }
+}
+
+/// Starts a worker; it ends when the orders' sender, or the results' receiver, is gone.
 pub(super) fn spawn(
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
     results: mpsc::Sender<Done>,
-) -> io::Result<()> {
-    let run = move || Worker::new(shared, results).run(orders);
-    std::thread::Builder::new().name("pipeline".into()).stack_size(jq::STACK).spawn(run).map(drop)
+) -> io::Result<Arc<Mutex<Open>>> {
+    let open = Arc::new(Mutex::new(Open::default()));
+    let worker = Worker {
+        shared,
+        results,
+        scratch: Scratch::default(),
+        decompressor: Decompressor::new(),
+        staged: Block::default(),
+        open: Arc::clone(&open),
+    };
+    let run = move || worker.run(orders);
+    std::thread::Builder::new().name("pipeline".into()).stack_size(jq::STACK).spawn(run)?;
+    Ok(open)
 }
 
 struct Worker {
@@ -98,22 +136,22 @@ struct Worker {
     results: mpsc::Sender<Done>,
     scratch: Scratch,
     decompressor: Decompressor,
-    open: Open,
+    /// What came of the record in hand.
+    staged: Block,
+    open: Arc<Mutex<Open>>,
 }
 
-/// The block being filled.
-struct Open {
-    block: Block,
-    since: Instant,
-    first_bad: Option<BadRecord>,
+/// How a record went.
+enum Went {
+    /// On to the next.
+    On,
+    /// Nobody takes results any more, or the partition is given up.
+    Away,
+    /// It is bad, and that is to stop everything.
+    Bad(BadRecord),
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, results: mpsc::Sender<Done>) -> Self {
-        let open = Open { block: Block::default(), since: Instant::now(), first_bad: None };
-        Self { shared, results, scratch: Scratch::default(), decompressor: Decompressor::new(), open }
-    }
-
     fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         while let Some(order) = orders.blocking_recv() {
             let sent = match order.work {
@@ -126,128 +164,129 @@ impl Worker {
         }
     }
 
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, order: &Order, next: i64) {
+        let mut open = self.open();
+        (open.seat, open.next) = (order.seat, next);
+    }
+
     /// Whether to go on with an order.
     fn goes_on(&self, order: &Order) -> bool {
         !self.shared.stop.load(Ordering::Relaxed) && order.alive.load(Ordering::Relaxed)
     }
 
     fn chunk(&mut self, order: &Order, chunk: &Chunk) -> Option<()> {
-        let mut next = chunk.start();
-        let (mut failure, mut gone) = (None, false);
-        self.open.since = Instant::now();
+        self.begin(order, chunk.start());
+        let mut failure = None;
         if self.goes_on(order) {
             let mut decompressor = std::mem::take(&mut self.decompressor);
             let place = (&*chunk.partition.topic, chunk.partition.partition);
-            let visited = chunk.visit(next, &mut decompressor, |_, record| {
-                if let Err(bad) = self.record(&record, place) {
-                    failure = Some(Ended::Bad(bad));
-                    return ControlFlow::Break(());
+            let visited = chunk.visit(chunk.start(), &mut decompressor, |_, record| {
+                match self.record(order, &record, place) {
+                    Went::On => return ControlFlow::Continue(()),
+                    Went::Away => {}
+                    Went::Bad(bad) => failure = Some(Ended::Bad(bad)),
                 }
-                next = record.offset + 1;
-                if self.is_due() && self.send(order.seat, next, false, None).is_none() {
-                    gone = true;
-                }
-                match gone || !self.goes_on(order) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
+                ControlFlow::Break(())
             });
             self.decompressor = decompressor;
             match visited {
                 // Behind the last record there may be gaps and markers.
-                Ok(after) if failure.is_none() => next = after,
+                Ok(after) if failure.is_none() => self.open().next = after,
                 Ok(_) => {}
                 Err(error) => failure = Some(Ended::Client(error)),
             }
         }
-        if gone { None } else { self.send(order.seat, next, true, failure) }
+        self.send(self.open(), true, failure)
     }
 
     fn lines(&mut self, order: &Order, bytes: &Bytes, first: u64) -> Option<()> {
         let now = SystemClock::default().wall_ms();
         let mut line = i64::try_from(first).unwrap_or(i64::MAX);
+        self.begin(order, line);
         let mut rest: &[u8] = bytes;
         let mut failure = None;
-        self.open.since = Instant::now();
         while !rest.is_empty() && self.goes_on(order) {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let (value, behind) = rest.split_at(end);
             rest = behind.get(1..).unwrap_or_default();
             let headers = Default::default();
             let record = Record { offset: line, timestamp: now, key: None, value: Some(value), headers };
-            if let Err(bad) = self.record(&record, (STDIN, 0)) {
-                failure = Some(Ended::Bad(bad));
-                break;
-            }
-            line += 1;
-            if self.is_due() {
-                self.send(order.seat, line, false, None)?;
+            match self.record(order, &record, (STDIN, 0)) {
+                Went::On => line += 1,
+                Went::Away => break,
+                Went::Bad(bad) => {
+                    failure = Some(Ended::Bad(bad));
+                    break;
+                }
             }
         }
-        self.send(order.seat, line, true, failure)
+        self.send(self.open(), true, failure)
     }
 
-    fn is_due(&self) -> bool {
-        self.open.block.is_full() || self.open.since.elapsed() >= SOON
-    }
-
-    /// Hands over the block and begins a new one; nothing where nobody takes it any more.
-    fn send(&mut self, seat: u64, next: i64, last: bool, failure: Option<Ended>) -> Option<()> {
-        let block = std::mem::take(&mut self.open.block);
-        let first_bad = self.open.first_bad.take();
-        self.results.blocking_send(Done { seat, block, next, first_bad, last, failure }).ok()?;
-        self.open.since = Instant::now();
-        Some(())
+    /// Hands over the block; nothing where nobody takes it any more.
+    fn send(&self, mut open: MutexGuard<'_, Open>, last: bool, failure: Option<Ended>) -> Option<()> {
+        self.results.blocking_send(open.hand_over(last, failure)).ok()
     }
 
     /// Runs one record. A bad one is dealt with as it is to be; where that is to stop, it is given back.
-    fn record(&mut self, record: &Record<'_>, place: (&str, i32)) -> Result<(), BadRecord> {
-        let shared = &self.shared;
-        let block = &mut self.open.block;
-        let mark = block.mark();
-        let headers = block.add_headers(record.headers);
-        let input = Input { key: record.key, value: record.value };
-        let mut heads = Vec::new();
-        let outcome = shared.pipeline.run(input, &mut self.scratch, &mut |item| {
-            let limit = shared.limits.get(item.target).copied().unwrap_or(usize::MAX);
-            if !record.headers.is_empty() && heads.is_empty() {
-                heads.extend(record.headers);
+    fn record(&mut self, order: &Order, record: &Record<'_>, place: (&str, i32)) -> Went {
+        self.staged.clear();
+        let mut first_bad = None;
+        if let Err(bad) = self.transform(record) {
+            self.staged.clear();
+            let step = self.shared.pipeline.step_name(bad.step).to_owned();
+            let at = match place {
+                (STDIN, _) => format!("line {}", record.offset),
+                (topic, partition) => format!("{topic}-{partition}@{}", record.offset),
+            };
+            match self.shared.on_error {
+                OnError::Stop => return Went::Bad(BadRecord { at, step, reason: bad.reason }),
+                OnError::Skip => {}
+                OnError::DeadLetter(_) => self.staged.add_dead_letter(record, place, (&step, &bad.reason)),
             }
+            self.staged.bad = 1;
+            first_bad = Some(BadRecord { at, step, reason: bad.reason });
+        }
+        self.staged.read = 1;
+        self.staged.read_bytes =
+            (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.block.append(&mut self.staged);
+        open.next = record.offset + 1;
+        if open.first_bad.is_none() {
+            open.first_bad = first_bad;
+        }
+        if open.block.is_full() && self.send(open, false, None).is_none() {
+            return Went::Away;
+        }
+        if self.goes_on(order) { Went::On } else { Went::Away }
+    }
+
+    /// Runs one record through the pipeline into the stage.
+    fn transform(&mut self, record: &Record<'_>) -> Result<(), Bad> {
+        let (shared, staged) = (&self.shared, &mut self.staged);
+        let headers = staged.add_headers(record.headers);
+        let heads: Vec<Header<'_>> = record.headers.collect();
+        let input = Input { key: record.key, value: record.value };
+        shared.pipeline.run(input, &mut self.scratch, &mut |item| {
+            let limit = shared.limits.get(item.target).copied().unwrap_or(usize::MAX);
             if !fits(limit, record.timestamp, item.key, item.value, &heads) {
                 let size = item.value.map_or(0, <[u8]>::len);
                 return Err(format!(
                     "the result has {size} bytes, too large for its topic ({limit} allowed)"
                 ));
             }
-            if block.since(mark) > MOST_OF_ONE {
+            if staged.size() > MOST_OF_ONE {
                 return Err(format!("more than {MOST_OF_ONE} bytes came of one record"));
             }
             let target = Target::Sink(item.target);
-            block.add_out(target, record.timestamp, (item.key, item.value), headers.clone());
+            staged.add_out(target, record.timestamp, (item.key, item.value), headers.clone());
             Ok(())
-        });
-        if let Err(bad) = outcome {
-            block.back_to(mark);
-            let step = shared.pipeline.step_name(bad.step);
-            let what = BadRecord {
-                at: match place.0 {
-                    STDIN => format!("line {}", record.offset),
-                    topic => format!("{topic}-{}@{}", place.1, record.offset),
-                },
-                step: step.to_owned(),
-                reason: bad.reason,
-            };
-            match shared.on_error {
-                OnError::Stop => return Err(what),
-                OnError::Skip => {}
-                OnError::DeadLetter(_) => block.add_dead_letter(record, place, (step, &what.reason)),
-            }
-            block.bad += 1;
-            self.open.first_bad.get_or_insert(what);
-        }
-        block.read += 1;
-        block.read_bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
-        Ok(())
+        })
     }
 }
 

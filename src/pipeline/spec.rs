@@ -211,7 +211,7 @@ impl Spec {
         };
         if self.to.is_none() && !self.steps.iter().any(always) {
             return Err(SpecError::new(match targets.is_empty() {
-                true => "there is no sink: say where records go with to",
+                true => "there is no sink: say where records go with to (--to)",
                 false => {
                     "records that no route takes have nowhere to go: give to, or a last rule without when"
                 }

@@ -35,7 +35,7 @@ enum Command {
 #[derive(Debug, Clone, Default, clap::Args)]
 struct Words {
     /// The pipeline's file (TOML); or say it with the flags below
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "from",
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath,
           conflicts_with_all = ["from", "to", "regex", "filter", "jq", "key_jq"])]
     file: Option<PathBuf>,
 
@@ -44,7 +44,7 @@ struct Words {
     from: Vec<String>,
 
     /// The topic to write; - is stdout, a value a line
-    #[arg(long, value_name = "TOPIC", add = completions::topics(), requires = "from", required_unless_present = "file")]
+    #[arg(long, value_name = "TOPIC", add = completions::topics())]
     to: Option<String>,
 
     /// Topics to read are regular expressions, matched whole

@@ -15,6 +15,10 @@ use crate::pipeline::{From, OnError, Reset, Spec, SpecError, Step, Work};
 pub(super) fn read(words: &Words, ways: &Ways) -> Result<(Spec, Option<Patterns>), Failure> {
     let mut spec = match &words.file {
         Some(path) => from_file(path)?,
+        None if words.from.is_empty() => {
+            let what = "there is no pipeline: name a FILE, or say it with --from and --to";
+            return Err(Failure::usage(what, HELP));
+        }
         None => from_flags(words)?,
     };
     if ways.group.is_some() {
