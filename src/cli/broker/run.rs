@@ -24,7 +24,7 @@ use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, state};
 use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::signals::Signals;
-use crate::config::socket_of;
+use crate::config::{http_socket_of, socket_of};
 use crate::model::time::{Clock, SystemClock};
 use crate::server::{ListenerOptions, Server, ServerOptions};
 
@@ -79,12 +79,12 @@ impl Daemon<'_> {
                 .map_err(|error| Failure::io("write", &self.data().join("klog.log"), &error))?;
         }
         let listeners = self.listen(&options, passed)?;
+        let http = self.listen_http(&options)?;
         let server_options =
-            ServerOptions { listeners, limits: options.limits(), ..ServerOptions::default() };
+            ServerOptions { listeners, http, limits: options.limits(), ..ServerOptions::default() };
         let server = Server::start(server_options, broker.clone())
             .map_err(|error| Failure::failed(error.to_string(), ""))?;
-        let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-        self.announce(&addresses, report)?;
+        self.announce(&server, report)?;
         wait_for(&signals);
         tracing::info!("stopping");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -92,6 +92,7 @@ impl Daemon<'_> {
             server.stop().await;
             // The socket goes while the lock is still held: afterwards it may be another daemon's.
             let _ = std::fs::remove_file(socket_of(self.data()));
+            let _ = std::fs::remove_file(http_socket_of(self.data()));
             state::remove(self.data());
             broker.close().await.map_err(|error| {
                 Failure::failed(
@@ -175,13 +176,7 @@ impl Daemon<'_> {
             }
         }
         if !has_own {
-            // The lock is held: whoever bound it is gone.
-            match std::fs::remove_file(&socket) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Failure::io("remove the old socket", &socket, &error));
-                }
-                _ => {}
-            }
+            remove_old(&socket)?;
             let own = ListenerOptions::bind_unix(&socket);
             listeners.insert(0, own.map_err(|error| cant_listen(&error))?);
         }
@@ -192,8 +187,22 @@ impl Daemon<'_> {
         Ok(listeners)
     }
 
+    /// The folder's own socket for metrics, then what was asked for.
+    fn listen_http(&self, options: &DaemonOptions) -> Result<Vec<ListenerOptions>, Failure> {
+        let socket = http_socket_of(self.data());
+        remove_old(&socket)?;
+        let mut listeners = vec![ListenerOptions::bind_unix(&socket).map_err(|error| cant_listen(&error))?];
+        if let Some(listen) = &options.http {
+            listeners
+                .push(ListenerOptions::bind(&listen.address, None).map_err(|error| cant_listen(&error))?);
+        }
+        Ok(listeners)
+    }
+
     /// Writes `klog-daemon`, then tells systemd and whoever started this process.
-    fn announce(&self, addresses: &[String], report: Option<&mut Report>) -> Result<(), Failure> {
+    fn announce(&self, server: &Server, report: Option<&mut Report>) -> Result<(), Failure> {
+        let mut addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+        let http: Vec<String> = server.http_addresses().iter().map(url).collect();
         let me = Pid::this();
         let running = Running {
             format: 1,
@@ -201,19 +210,38 @@ impl Daemon<'_> {
             began_ticks: state::began_ticks(me).unwrap_or_default(),
             started_ms: SystemClock::new().wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            addresses: addresses.to_vec(),
+            addresses: addresses.clone(),
+            http: http.clone(),
             arguments: own_arguments(),
         };
         state::write(self.data(), &running)
             .map_err(|error| Failure::io("write klog-daemon in", self.data(), &error))?;
-        for address in addresses {
+        // What was not asked for is said nowhere else: the folder's own socket is always there.
+        addresses.extend(http.into_iter().skip(1));
+        for address in &addresses {
             tracing::info!("listening on {address}");
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         if let Some(report) = report {
-            report.ready(addresses);
+            report.ready(&addresses);
         }
         Ok(())
+    }
+}
+
+/// How a browser or scraper is told an address; that of a Unix socket stays as it is.
+fn url(address: &impl ToString) -> String {
+    let text = address.to_string();
+    if text.starts_with("unix:") { text } else { format!("http://{text}") }
+}
+
+/// Takes away a socket of the data folder. The lock is held: whoever bound it is gone.
+fn remove_old(socket: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove the old socket", socket, &error))
+        }
+        _ => Ok(()),
     }
 }
 
