@@ -2,6 +2,7 @@
 
 mod control;
 mod log_file;
+mod log_lines;
 mod logs;
 mod options;
 mod pages;

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::log_file::LogFile;
+use super::log_lines::{JsonLines, catch_panics};
 use super::options::{self, DaemonOptions};
 use super::{LogFormat, RunArgs, control};
 use crate::broker::{Broker, BrokerOptions};
@@ -32,7 +33,15 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if !args.detached {
         // Taken before any thread: it changes the environment.
         let passed = ListenFd::from_env();
-        return Daemon { context, args, log: None }.live(passed, None);
+        let ended = Daemon { context, args, log: None }.live(passed, None);
+        return match ended {
+            // Whoever reads stderr as JSON reads the failure as such, too.
+            Err(failure) if args.daemon.log_format == LogFormat::Json => {
+                tracing::error!(exit = failure.exit.code(), next = failure.next, "{}", failure.what);
+                Ok(failure.exit)
+            }
+            ended => ended,
+        };
     }
     let mut report =
         detach().map_err(|error| Failure::failed(format!("can't detach: {}", plain(&error)), ""))?;
@@ -60,9 +69,9 @@ impl Daemon<'_> {
     }
 
     fn live(&self, passed: ListenFd, report: Option<&mut Report>) -> Result<Exit, Failure> {
+        self.log_from_here();
         let signals = Signals::catch()
             .map_err(|error| Failure::failed(format!("can't wait for signals: {}", plain(&error)), ""))?;
-        self.log_from_here();
         let options = options::resolve(self.context, &self.args.daemon)?;
         self.refuse_second()?;
         daemon::refuse_foreign(self.data())?;
@@ -117,12 +126,17 @@ impl Daemon<'_> {
         let registry = tracing_subscriber::registry().with(filter);
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
         let json = self.args.daemon.log_format == LogFormat::Json;
+        if json {
+            catch_panics();
+        }
         // A second subscriber in one process is refused: then the first one stays.
         let _ = match (self.log.clone(), json) {
             (Some(log), false) => registry.with(lines.with_writer(move || log.clone())).try_init(),
-            (Some(log), true) => registry.with(lines.json().with_writer(move || log.clone())).try_init(),
+            (Some(log), true) => {
+                registry.with(lines.event_format(JsonLines).with_writer(move || log.clone())).try_init()
+            }
             (None, false) => registry.with(lines.with_writer(io::stderr)).try_init(),
-            (None, true) => registry.with(lines.json().with_writer(io::stderr)).try_init(),
+            (None, true) => registry.with(lines.event_format(JsonLines).with_writer(io::stderr)).try_init(),
         };
     }
 
