@@ -4,6 +4,8 @@
 mod data;
 mod house;
 mod must_show;
+mod prometheus;
+mod status;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
