@@ -131,6 +131,11 @@ impl Flusher {
         self.unsynced.load(Ordering::Relaxed)
     }
 
+    /// The time by the clock that logs are due by.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Answers when there is room below the cap: at once, nearly always.
     pub(super) async fn room(&self) {
         while self.unsynced() >= UNSYNCED_BYTES_CAP {

@@ -14,6 +14,8 @@ mod flusher;
 pub mod groups;
 mod housekeeping;
 pub mod marks;
+mod meters;
+mod observe;
 mod open;
 mod partition;
 mod peer;
@@ -40,6 +42,7 @@ use catalog::Catalog;
 use closing::Closing;
 use fetch_session::Sessions;
 use groups::Groups;
+use observe::Observer;
 use partition::Surroundings;
 use producer_ids::ProducerIds;
 use random::Random;
@@ -92,6 +95,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     sessions: Sessions,
     groups: Groups,
+    observer: Observer,
     deleted: Notify,
     closing: Closing,
 }

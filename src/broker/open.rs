@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -13,17 +14,21 @@ use super::fetch_session::Sessions;
 use super::flusher::Flusher;
 use super::groups::Groups;
 use super::housekeeping::Touched;
+use super::meters::Meters;
+use super::observe::Observer;
 use super::partition::{Partition, Surroundings, replay};
 use super::producer_ids::ProducerIds;
 use super::random::Random;
 use super::topic_settings::TopicSettings;
 use super::{Broker, BrokerError, BrokerOptions, OpenError, State, Topic};
+use crate::metrics::Recovery;
 use crate::model::id::{TopicId, TopicPartition};
 use crate::model::name::CLUSTER_METADATA;
 use crate::model::time::{Clock, SystemClock};
 use crate::schema::metadata::MetadataRecord;
 use crate::storage::folder::FolderOptions;
-use crate::storage::{Disk, Folder, Log, LogSettings, RealDisk};
+
+use crate::storage::{Disk, Folder, Log, LogSettings, RealDisk, Recovered};
 
 /// The metadata topic's id, the same in every cluster of Kafka's.
 const METADATA_TOPIC_ID: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -39,6 +44,7 @@ impl Broker {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         let BrokerOptions { data, settings, seed, max_open_files } = options;
+        let (began, started_ms) = (clock.monotonic(), clock.wall_ms());
         let random = Random::new(seed);
         let id = || random.id().map_err(|_| OpenError::Random);
         let node_id = settings.node_id();
@@ -49,7 +55,8 @@ impl Broker {
         let catalog = read_catalog(&log)?;
 
         let flusher = Flusher::start(Arc::clone(&clock)).map_err(OpenError::Thread)?;
-        let around = Surroundings { flusher, touched: Arc::new(Touched::default()) };
+        let meters = Arc::new(Meters::new(clock.monotonic()));
+        let around = Surroundings { flusher, touched: Arc::new(Touched::default()), meters };
         let default_topic_settings = Arc::new(TopicSettings::of(BTreeMap::new(), &settings));
         let epoch = catalog.leader_epoch() + i32::from(catalog.is_registered() && !folder.was_clean());
         let slots = settings.size("max.incremental.fetch.session.cache.slots");
@@ -70,10 +77,11 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
             groups,
+            observer: Observer::new(started_ms),
             deleted: Notify::new(),
             closing: Closing::default(),
         });
-        let opened = broker.come_up();
+        let opened = broker.come_up(began);
         if opened.is_err() {
             broker.around.flusher.stop();
         }
@@ -89,7 +97,7 @@ impl Broker {
     }
 
     /// Registers where a new epoch begins, makes the topics known, recovers the logs that need it.
-    fn come_up(&self) -> Result<(), OpenError> {
+    fn come_up(&self, began: Duration) -> Result<(), OpenError> {
         let registered = self.state().catalog.is_registered();
         if !registered || !self.folder.was_clean() {
             let incarnation = self.random.id().map_err(|_| OpenError::Random)?;
@@ -98,21 +106,24 @@ impl Broker {
         }
         self.make_live();
         let dirty = self.folder.dirty_at_open();
-        let mut recovered = 0u64;
+        let mut all = Recovery { clean: self.folder.was_clean(), ..Recovery::default() };
+        if let Some(done) = self.metadata.log().recovered() {
+            note(&mut all, &done);
+        }
         for id in dirty.iter().filter(|id| &*id.topic != CLUSTER_METADATA) {
             let Some(topic) = self.topic(&id.topic) else { continue };
             let Some(partition) = self.partition_of(&topic, id.partition)? else { continue };
             partition.touch();
             if let Some(done) = partition.log().recovered() {
-                recovered += 1;
+                note(&mut all, &done);
                 if done.cut_bytes > 0 || !done.damaged.is_empty() {
                     tracing::warn!(partition = %id, cut_bytes = done.cut_bytes, damaged = ?done.damaged,
                         log_end = done.log_end, "recovery");
                 }
             }
         }
-        if recovered > 0 {
-            tracing::info!(logs = recovered, "recovered after an end that was not clean");
+        if all.logs > 0 {
+            tracing::info!(logs = all.logs, "recovered after an end that was not clean");
         }
         let known = |id: &TopicPartition| {
             &*id.topic == CLUSTER_METADATA
@@ -121,6 +132,8 @@ impl Broker {
         for stray in self.folder.strays(&known)? {
             tracing::warn!(folder = %stray.display(), "the catalog does not know this partition; its folder is kept");
         }
+        all.took = self.clock.monotonic().saturating_sub(began);
+        self.observer.recovered(all);
         self.deleted.notify_one();
         Ok(())
     }
@@ -139,6 +152,14 @@ impl Broker {
         }
         self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner).live = made;
     }
+}
+
+/// Adds what one log's recovery did.
+fn note(all: &mut Recovery, done: &Recovered) {
+    all.logs += 1;
+    all.scanned_bytes += done.scanned_bytes;
+    all.cut_bytes += done.cut_bytes;
+    all.damaged_ranges += done.damaged.len() as u64;
 }
 
 fn open_metadata(folder: &Arc<Folder>, settings: &super::Settings) -> Result<Arc<Log>, OpenError> {

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use super::flusher::Flusher;
 use super::housekeeping::Touched;
 use super::marks::{HighWatermark, LogEnd, Marks};
+use super::meters::{Meters, Traffic};
 use super::topic_settings::TopicSettings;
 use super::{BrokerError, topic_settings};
 use crate::model::id::{TopicId, TopicPartition};
@@ -68,6 +69,7 @@ thread_local! {
 pub(super) struct Surroundings {
     pub(super) flusher: Arc<Flusher>,
     pub(super) touched: Arc<Touched>,
+    pub(super) meters: Arc<Meters>,
 }
 
 /// One partition.
@@ -84,6 +86,8 @@ pub struct Partition {
     lazy: Mutex<Option<(Duration, u64)>>,
     unsynced_bytes: AtomicU64,
     unsynced_records: AtomicI64,
+    unsynced_batches: AtomicU64,
+    traffic: Traffic,
     touched: AtomicBool,
     gone: AtomicBool,
     /// The last append found the disk full.
@@ -111,6 +115,8 @@ impl Partition {
             lazy: Mutex::new(None),
             unsynced_bytes: AtomicU64::new(0),
             unsynced_records: AtomicI64::new(0),
+            unsynced_batches: AtomicU64::new(0),
+            traffic: Traffic::default(),
             touched: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -186,7 +192,11 @@ impl Partition {
             return Err(BrokerError::Transactional);
         }
         let append_time = settings.log_append_time.then_some(now_ms);
-        self.append(bytes, &summary, append_time)
+        let appended = self.append(bytes, &summary, append_time)?;
+        if !appended.duplicate {
+            self.around.meters.appended(records_of(&summary), bytes.len() as u64);
+        }
+        Ok(appended)
     }
 
     /// Appends records of an internal topic as one batch, stamped `now_ms`; the flusher is woken. They are durable
@@ -222,6 +232,7 @@ impl Partition {
         if appended.duplicate {
             return Ok(appended);
         }
+        self.traffic.appended(records_of(summary), bytes.len() as u64);
         self.count_unsynced(bytes.len() as u64, i64::from(summary.header.count));
         Ok(appended)
     }
@@ -246,6 +257,7 @@ impl Partition {
         // The folder's sum first: a sync that takes the partition's bytes must find them in it.
         flusher.appended(bytes);
         self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.unsynced_batches.fetch_add(1, Ordering::Relaxed);
         let settings = self.settings();
         let unsynced = self.unsynced_records.fetch_add(records, Ordering::AcqRel).saturating_add(records);
         if unsynced >= settings.log.flush_messages {
@@ -345,8 +357,15 @@ impl Partition {
     }
 
     fn sync_log(&self) {
+        let batches = self.unsynced_batches.swap(0, Ordering::Relaxed);
         let bytes = self.no_longer_unsynced();
-        match self.log.sync() {
+        let begun = self.around.flusher.now();
+        let synced = self.log.sync();
+        if bytes > 0 {
+            let ok = synced.is_ok() || self.is_gone();
+            self.around.meters.synced(self.around.flusher.now().saturating_sub(begun), batches, ok);
+        }
+        match synced {
             Ok(end) => self.advance(end, LogEnd(self.log.log_end())),
             Err(error) => self.fail(error.into()),
         }
@@ -399,6 +418,27 @@ impl Partition {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// Whether the last append found the disk full.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// What was appended and read since it was opened.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Counts bytes of records that a consumer is given.
+    pub(super) fn count_fetched(&self, bytes: u64) {
+        self.traffic.fetched(bytes);
+        self.around.meters.fetched(bytes);
+    }
+
+    /// The node's counters.
+    pub(super) fn meters(&self) -> &Meters {
+        &self.around.meters
+    }
+
     /// Refuses what comes from now on and answers who waits: the topic is deleted, or the broker closes.
     pub(super) fn leave(&self) {
         self.gone.store(true, Ordering::Release);
@@ -435,6 +475,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         lock(&self.partition.waiting).moves.remove(&self.number);
     }
+}
+
+fn records_of(summary: &BatchSummary) -> u64 {
+    u64::try_from(summary.header.count).unwrap_or(0)
 }
 
 fn rules(settings: &TopicSettings, produce_version: i16, now_ms: i64) -> Rules {

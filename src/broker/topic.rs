@@ -97,6 +97,11 @@ impl Topic {
         Ok(Some(Arc::clone(slot.get_or_init(|| partition))))
     }
 
+    /// Each partition, where it was opened so far.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Option<&Arc<Partition>>> {
+        self.partitions.iter().map(OnceLock::get)
+    }
+
     /// The partitions that were opened so far.
     pub(super) fn opened(&self) -> impl Iterator<Item = &Arc<Partition>> {
         self.partitions.iter().filter_map(OnceLock::get)

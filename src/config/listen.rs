@@ -96,6 +96,21 @@ pub struct KafkaListeners<'a> {
     pub controllers: Option<&'a str>,
 }
 
+/// Reads `--http ADDR`: `HOST:PORT`, or a port alone, which is one of this machine's own address.
+pub fn parse_http(text: &str) -> Result<Listen, ListenError> {
+    let bad = |reason: String| ListenError::Address { text: text.to_owned(), reason };
+    let port = text.strip_prefix(':').unwrap_or(text);
+    let alone = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = if alone { format!("127.0.0.1:{port}") } else { bare_host(text) };
+    match whole.parse::<Address>() {
+        Ok(Address::Unix(_)) => {
+            Err(bad("metrics have a socket in the data folder; give HOST:PORT".to_owned()))
+        }
+        Ok(address) => Ok(Listen { name: "HTTP".to_owned(), address, advertised: None }),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
+
 /// Reads one `--listen [NAME=]ADDR[,advertise=HOST:PORT]`. `index` numbers unnamed listeners after the first.
 pub fn parse_listen(text: &str, index: usize) -> Result<Listen, ListenError> {
     let bad = |reason: String| ListenError::Address { text: text.to_owned(), reason };

@@ -121,6 +121,11 @@ pub fn socket_of(data: &Path) -> PathBuf {
     data.join("klog.sock")
 }
 
+/// The socket on which that daemon shows its metrics.
+pub fn http_socket_of(data: &Path) -> PathBuf {
+    data.join("klog-http.sock")
+}
+
 /// Works out what is in force. Reads the config file and nothing else; `for_daemon` says that a flat file holds the
 /// daemon's settings, not a client's.
 pub fn resolve(flags: &Flags, env: &Environment, for_daemon: bool) -> Result<Settings, ConfigError> {

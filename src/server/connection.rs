@@ -13,6 +13,7 @@ use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
 use super::end::End;
 use super::input::{Failure, Frame, Input, Read};
+use super::meters::{Ledger, ListenerMeter, Mark};
 use super::output::{Flushed, Output};
 use super::service::{Call, Service};
 use super::shared::Shared;
@@ -21,6 +22,7 @@ use crate::broker::api::{Outcome, Reply};
 use crate::net::Stream;
 use crate::wire::api::ApiKey;
 use crate::wire::frame::split_request;
+use crate::wire::limits::LENGTH_PREFIX;
 
 /// Answers that may be waited for before the next request of the connection is begun.
 const IN_FLIGHT: usize = 128;
@@ -32,14 +34,15 @@ const UNTAKEN_PIECES: usize = 64;
 const TURN: usize = 16;
 
 enum Answer {
-    Ready(Reply),
-    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+    Ready(Reply, Mark),
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>, Mark),
 }
 
 struct Running {
     call: Call,
     /// Whether it may be left when the server stops or the peer has gone: it only waits.
     waits: bool,
+    mark: Mark,
     /// Its frame's room, given back when it is done.
     _claim: Option<Claim>,
 }
@@ -50,6 +53,7 @@ pub(super) struct Connection<S: Service> {
     stream: Stream,
     input: Input,
     output: Output,
+    ledger: Ledger,
     running: Option<Running>,
     /// Answers behind one that is waited for, in order.
     answers: VecDeque<Answer>,
@@ -62,7 +66,12 @@ pub(super) struct Connection<S: Service> {
 }
 
 impl<S: Service> Connection<S> {
-    pub(super) fn new(shared: Arc<Shared<S>>, peer: Arc<Peer>, stream: Stream) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared<S>>,
+        peer: Arc<Peer>,
+        stream: Stream,
+        listener: Arc<ListenerMeter>,
+    ) -> Self {
         let limits = &shared.limits;
         let input = Input::new(Arc::clone(&shared.budget), limits.request_max_bytes);
         let deadlines = Deadlines::new(limits.idle, shared.stop.listen());
@@ -71,6 +80,7 @@ impl<S: Service> Connection<S> {
             stream,
             input,
             output: Output::default(),
+            ledger: Ledger::new(listener),
             running: None,
             answers: VecDeque::new(),
             ready: 0,
@@ -120,24 +130,25 @@ impl<S: Service> Connection<S> {
     fn answer(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = false;
         while let Some(answer) = self.answers.front_mut() {
-            let reply = match answer {
-                Answer::Ready(reply) => {
+            let (reply, mark) = match answer {
+                Answer::Ready(reply, mark) => {
                     self.ready = self.ready.saturating_sub(reply.len());
-                    std::mem::take(reply)
+                    (std::mem::take(reply), *mark)
                 }
-                Answer::Later(later) => match later.as_mut().poll(cx) {
-                    Poll::Ready(reply) => reply,
+                Answer::Later(later, mark) => match later.as_mut().poll(cx) {
+                    Poll::Ready(reply) => (reply, *mark),
                     Poll::Pending => break,
                 },
             };
             self.answers.pop_front();
-            self.send(reply)?;
+            self.send(reply, mark)?;
             moved = true;
         }
         Ok(moved)
     }
 
-    fn send(&mut self, reply: Reply) -> Result<(), End> {
+    fn send(&mut self, reply: Reply, mark: Mark) -> Result<(), End> {
+        self.ledger.pushed(reply.len() + LENGTH_PREFIX, mark);
         if self.output.push(reply) { Ok(()) } else { Err(End::TooLong) }
     }
 
@@ -147,8 +158,9 @@ impl<S: Service> Connection<S> {
         loop {
             if let Some(running) = &mut self.running {
                 let Poll::Ready(outcome) = running.call.as_mut().poll(cx) else { return Ok(moved) };
+                let mark = running.mark;
                 self.running = None;
-                self.outcome(outcome)?;
+                self.outcome(outcome, mark)?;
                 moved = true;
             }
             if *begun >= TURN || !self.open() {
@@ -163,21 +175,22 @@ impl<S: Service> Connection<S> {
     fn begin(&mut self, frame: Frame) -> Result<(), End> {
         self.silence.over();
         let (header, body) = split_request(frame.bytes).map_err(|error| End::Header(Box::new(error)))?;
+        let mark = Mark::now(header.key());
         let waits = matches!(header.key(), Some(ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup));
         let call = self.shared.service.call(&self.peer, header, body);
-        self.running = Some(Running { call, waits, _claim: frame.claim });
+        self.running = Some(Running { call, waits, mark, _claim: frame.claim });
         Ok(())
     }
 
-    fn outcome(&mut self, outcome: Outcome) -> Result<(), End> {
+    fn outcome(&mut self, outcome: Outcome, mark: Mark) -> Result<(), End> {
         match outcome {
-            Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply)?,
+            Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply, mark)?,
             Outcome::Reply(reply) => {
                 self.ready += reply.len();
-                self.answers.push_back(Answer::Ready(reply));
+                self.answers.push_back(Answer::Ready(reply, mark));
             }
-            Outcome::Later(later) => self.answers.push_back(Answer::Later(later)),
-            Outcome::None => {}
+            Outcome::Later(later) => self.answers.push_back(Answer::Later(later, mark)),
+            Outcome::None => Ledger::done(&self.shared.meters, mark),
             Outcome::Close(reason) => return Err(End::Broker(reason)),
         }
         Ok(())
@@ -188,12 +201,14 @@ impl<S: Service> Connection<S> {
             return Ok(false);
         }
         match self.output.poll_flush(cx, &mut self.stream) {
-            Poll::Ready(Ok(Flushed::All(_))) => {
+            Poll::Ready(Ok(Flushed::All(bytes))) => {
+                self.ledger.sent(bytes, &self.shared.meters);
                 self.deadlines.active();
                 Ok(true)
             }
             // What is left waits for the peer, or for the other connections' turn: the waker is set.
-            Poll::Ready(Ok(Flushed::Some(_))) => {
+            Poll::Ready(Ok(Flushed::Some(bytes))) => {
+                self.ledger.sent(bytes, &self.shared.meters);
                 self.deadlines.active();
                 Ok(false)
             }
@@ -214,6 +229,7 @@ impl<S: Service> Connection<S> {
         };
         match read {
             Poll::Ready(Ok(Read::Some(bytes))) => {
+                self.ledger.received(bytes);
                 self.silence.heard(bytes);
                 self.deadlines.active();
                 // What was read on the side waits for its turn; only the end of the stream was looked for.

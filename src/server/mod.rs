@@ -6,6 +6,8 @@ mod clock;
 mod connection;
 mod end;
 mod input;
+mod meters;
+mod metrics;
 mod options;
 mod output;
 mod pool;
@@ -21,13 +23,16 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::net::{Accepted, Acceptor, Address};
+use accept::Full;
 use accept::{Door, accept};
 use budget::Budget;
+use meters::Meters;
+use metrics::Pages;
 use shared::{Shared, Stop};
 use worker::{Arrival, Endpoint, Hand, Plan};
 
 pub use options::{Limits, ListenerOptions, ServerOptions};
-pub use service::{Call, Service, Tasks};
+pub use service::{Call, Look, Service, Tasks};
 
 /// Bytes of every frame that are read whatever else is going on.
 const FREE: usize = 8 << 10;
@@ -47,6 +52,7 @@ impl std::error::Error for StartError {}
 /// A running server. Dropping it stops it without waiting.
 pub struct Server {
     addresses: Vec<Address>,
+    http: Vec<Address>,
     stop: Arc<Stop>,
     ends: Vec<oneshot::Receiver<()>>,
 }
@@ -66,41 +72,47 @@ impl Server {
             workers => workers,
         };
         let stop = Arc::new(Stop::default());
+        let bound = options.listeners.iter().map(|one| one.listener.address());
+        let meters = Arc::new(Meters::new(workers, bound));
+        let http = options.http.iter().map(|one| one.listener.address().clone()).collect();
         let shared = Arc::new(Shared {
             budget: Budget::new(options.limits.queued_max_request_bytes),
             limits: options.limits,
             sockets: options.sockets,
             stop: Arc::clone(&stop),
+            meters,
             service,
         });
-        let started = Self::start_workers(workers, &shared, options.listeners);
+        let started = Self::start_workers(workers, &shared, options.listeners, options.http);
         if started.is_err() {
             stop.begin(); // for the workers that did start
         }
         let (addresses, ends) = started?;
-        Ok(Self { addresses, stop, ends })
+        Ok(Self { addresses, http, stop, ends })
     }
 
     fn start_workers<S: Service>(
         workers: usize,
         shared: &Arc<Shared<S>>,
         listeners: Vec<ListenerOptions>,
+        http: Vec<ListenerOptions>,
     ) -> io::Result<(Vec<Address>, Vec<oneshot::Receiver<()>>)> {
         let (hands, arrivals): (Vec<Hand>, Vec<_>) = (0..workers).map(|_| worker::hand()).unzip();
         let mut addresses = Vec::new();
         let mut ends = Vec::new();
-        let mut listeners = Some(listeners);
+        let mut listeners = Some((listeners, http));
         for (number, arrivals) in arrivals.into_iter().enumerate() {
             let runtime = worker::runtime()?;
             let mut besides: Vec<Tasks> = Vec::new();
             // The first worker also keeps the door and the house.
-            if let Some(listeners) = listeners.take() {
+            if let Some((listeners, http)) = listeners.take() {
                 let _inside = runtime.enter();
                 let door = Arc::new(Door::default());
-                for ListenerOptions { listener, advertised } in listeners {
+                for (number, ListenerOptions { listener, advertised }) in listeners.into_iter().enumerate() {
                     let address = listener.address().clone();
                     addresses.push(address.clone());
-                    let endpoint = Arc::new(Endpoint { address, advertised });
+                    let meter = shared.meters.listener(number);
+                    let endpoint = Arc::new(Endpoint { address, advertised, meter });
                     let seating = Seating {
                         shared: Arc::clone(shared),
                         door: Arc::clone(&door),
@@ -108,6 +120,11 @@ impl Server {
                         hands: hands.clone(),
                     };
                     besides.push(Box::pin(seating.run(listener.into_acceptor()?)));
+                }
+                let pages = Pages::new(Arc::clone(shared));
+                for ListenerOptions { listener, .. } in http {
+                    let serving = metrics::serve(listener.into_acceptor()?, Arc::clone(&pages));
+                    besides.push(Box::pin(serving));
                 }
                 besides.push(shared.service.tasks());
             }
@@ -121,6 +138,11 @@ impl Server {
     /// What it listens on, in the order of the options, with real ports.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Where it shows its metrics over HTTP, in the order of the options, with real ports.
+    pub fn http_addresses(&self) -> &[Address] {
+        &self.http
     }
 
     /// Accepts no more, answers what is in hand (for at most `Limits::drain`), closes, and ends the workers. Socket
@@ -156,7 +178,12 @@ impl<S: Service> Seating<S> {
         let remote = accepted.remote();
         let seat = match self.door.admit(remote, &self.shared.limits) {
             Ok(seat) => seat,
-            Err(full) => return debug!(?remote, ?full, "turned away"),
+            Err(full) => {
+                let meter = &self.endpoint.meter;
+                let count = if matches!(full, Full::Ip(_)) { &meter.refused_ip } else { &meter.refused_all };
+                count.add(1);
+                return debug!(?remote, ?full, "turned away");
+            }
         };
         let Some(hand) = self.hands.iter().min_by_key(|hand| hand.load()) else { return };
         hand.give(Arrival { accepted, seat, endpoint: Arc::clone(&self.endpoint) });

@@ -61,6 +61,8 @@ impl ListenerOptions {
 pub struct ServerOptions {
     /// Sockets to accept from, bound and listening. At least one.
     pub listeners: Vec<ListenerOptions>,
+    /// Sockets that show metrics, status and health over HTTP, bound and listening.
+    pub http: Vec<ListenerOptions>,
     /// Worker threads; 0 means one for each core.
     pub workers: usize,
     /// Bounds on what clients may hold.

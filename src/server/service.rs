@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::broker::api::{self, Outcome};
 use crate::broker::{Broker, Peer};
+use crate::metrics::Node;
 use crate::wire::frame::RequestHeader;
 
 /// A request under way.
@@ -16,6 +17,9 @@ pub type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// Housekeeping, run until the server stops.
 pub type Tasks = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What the node has come to; none where that is not known.
+pub type Look = Pin<Box<dyn Future<Output = Option<Node>> + Send>>;
+
 /// The broker as a server sees it; tests stand in for it.
 pub trait Service: Send + Sync + 'static {
     /// Starts a request. It runs in the connection's task, on the worker's thread.
@@ -23,6 +27,16 @@ pub trait Service: Send + Sync + 'static {
 
     /// What is to run beside the connections.
     fn tasks(self: &Arc<Self>) -> Tasks;
+
+    /// Looks at the node, for the metrics.
+    fn observe(self: &Arc<Self>) -> Look {
+        Box::pin(async { None })
+    }
+
+    /// Why it is not ready to serve, if it is not.
+    fn unready(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Service for Broker {
@@ -33,5 +47,14 @@ impl Service for Broker {
 
     fn tasks(self: &Arc<Self>) -> Tasks {
         Box::pin(Arc::clone(self).tasks())
+    }
+
+    fn observe(self: &Arc<Self>) -> Look {
+        let broker = Arc::clone(self);
+        Box::pin(async move { Broker::observe(&broker).await.ok() })
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        Broker::unready(self)
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::meters::Meters;
 use super::options::Limits;
 use crate::net::SocketOptions;
 
@@ -19,6 +20,7 @@ pub(super) struct Shared<S> {
     pub(super) sockets: SocketOptions,
     pub(super) budget: Arc<Budget>,
     pub(super) stop: Arc<Stop>,
+    pub(super) meters: Arc<Meters>,
 }
 
 /// The server's end, as connections see it.

@@ -13,6 +13,7 @@ use tracing::{debug, error};
 
 use super::accept::{Seat, peer};
 use super::connection::Connection;
+use super::meters::ListenerMeter;
 use super::service::{Service, Tasks};
 use super::shared::Shared;
 use crate::net::{Accepted, Address};
@@ -30,6 +31,7 @@ pub(super) struct Arrival {
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) advertised: Option<(String, u16)>,
+    pub(super) meter: Arc<ListenerMeter>,
 }
 
 /// Gives connections to a worker.
@@ -132,6 +134,7 @@ fn report(ended: Result<(), JoinError>) {
 
 async fn serve<S: Service>(shared: Arc<Shared<S>>, arrival: Arrival) {
     let Arrival { accepted, endpoint, seat } = arrival;
+    let present = endpoint.meter.enter();
     let remote = accepted.remote();
     let stream = match accepted.into_stream(&shared.sockets) {
         Ok(stream) => stream,
@@ -139,7 +142,7 @@ async fn serve<S: Service>(shared: Arc<Shared<S>>, arrival: Arrival) {
     };
     let peer = Arc::new(peer(remote, &stream, &endpoint.address, endpoint.advertised.as_ref()));
     debug!(client = %peer.client_host, "connected");
-    let end = Connection::new(shared, Arc::clone(&peer), stream).await;
+    let end = Connection::new(shared, Arc::clone(&peer), stream, Arc::clone(&endpoint.meter)).await;
     debug!(client = %peer.client_host, %end, "connection closed");
-    drop(seat);
+    drop((seat, present));
 }

@@ -50,6 +50,11 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes everything written so far on the file system of `path` durable, all files and folders in one go (syncfs).
     fn sync_all(&self, path: &Path) -> io::Result<()>;
+    /// The file system of `path`: all of it and what this user may still write, in bytes.
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Takes the exclusive lock on a file (made when missing); `WouldBlock` when another holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }

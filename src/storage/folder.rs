@@ -173,6 +173,31 @@ impl Folder {
         self.dirty_at_open.clone()
     }
 
+    /// Log start and log end of a log that is not opened, if the checkpoint knows it as clean.
+    pub fn marks_at_rest(&self, partition: &TopicPartition, topic_id: TopicId) -> Option<(i64, i64)> {
+        let entry = self.entry(&partition.to_string())?;
+        let sure = entry.topic_id == topic_id && !entry.dirty;
+        sure.then_some((entry.log_start, entry.recovery_point))
+    }
+
+    /// Bytes and number of the segments of a log that is not loaded: by its folder's listing.
+    ///
+    /// # Errors
+    /// The folder can not be read.
+    pub fn size_at_rest(&self, partition: &TopicPartition) -> io::Result<(u64, usize)> {
+        let entries = self.disk().list(&self.path.join(partition.to_string()))?;
+        let segments = entries.iter().filter(|entry| entry.name.ends_with(".log"));
+        Ok(segments.fold((0, 0), |(bytes, count), entry| (bytes + entry.len, count + 1)))
+    }
+
+    /// The file system's size and what may still be written, in bytes.
+    ///
+    /// # Errors
+    /// It can not be asked.
+    pub fn space(&self) -> io::Result<(u64, u64)> {
+        self.disk().space(&self.path)
+    }
+
     /// Makes partition folders created, renamed or deleted so far durable (one sync for many topics).
     ///
     /// # Errors

@@ -42,6 +42,8 @@ pub struct Log {
     durable: AtomicI64,
     unsynced: AtomicU64,
     closed: AtomicBool,
+    /// A copy of whether the writer is latched, for those who only look.
+    failed: AtomicBool,
     loading: Mutex<()>,
     core: OnceLock<Core>,
     recovered: Mutex<Option<Recovered>>,
@@ -183,6 +185,7 @@ impl Log {
             durable: AtomicI64::new(end),
             unsynced: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             loading: Mutex::new(()),
             core: OnceLock::new(),
             recovered: Mutex::new(None),
@@ -253,6 +256,22 @@ impl Log {
     /// Those of loading.
     pub fn size(&self) -> Result<u64, StorageError> {
         Ok(self.core()?.segments().iter().map(|segment| segment.size()).sum())
+    }
+
+    /// Bytes and number of all segments, if the log is loaded; loads nothing and waits for no append.
+    pub fn size_if_loaded(&self) -> Option<(u64, usize)> {
+        let segments = self.core.get()?.segments();
+        Some((segments.iter().map(|segment| segment.size()).sum(), segments.len()))
+    }
+
+    /// Whether it takes no more appends after an I/O error.
+    pub fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How many ranges of its segments are known to be no batches.
+    pub fn damaged_ranges(&self) -> usize {
+        self.core.get().map_or(0, |core| core.damaged.len())
     }
 
     /// The settings in force.

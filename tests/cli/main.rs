@@ -5,6 +5,8 @@ mod data;
 mod house;
 mod must_show;
 mod pipeline;
+mod prometheus;
+mod status;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -6,6 +6,9 @@ mod flood;
 mod hostile;
 mod kcat;
 mod machinery;
+mod pages;
 mod peer;
+#[path = "../cli/prometheus.rs"]
+mod prometheus;
 mod real;
 mod stand_in;

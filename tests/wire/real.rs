@@ -29,7 +29,11 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         .iter()
         .map(|address| ListenerOptions { listener: Listener::bind(address, 1024).unwrap(), advertised: None })
         .collect();
-    let options = ServerOptions { listeners, workers: 2, ..ServerOptions::default() };
+    let http = vec![
+        ListenerOptions::bind(&addresses[0], None).unwrap(),
+        ListenerOptions::bind_unix(&folder.join("http.sock")).unwrap(),
+    ];
+    let options = ServerOptions { listeners, http, workers: 2, ..ServerOptions::default() };
     let server = Server::start(options, Arc::clone(&broker)).unwrap();
     (broker, server)
 }
@@ -52,6 +56,11 @@ impl Real {
         self.server.as_ref().unwrap().addresses()[0].clone()
     }
 
+    /// Where the pages are: TCP, then the Unix socket.
+    pub(crate) fn http(&self) -> Vec<Address> {
+        self.server.as_ref().unwrap().http_addresses().to_vec()
+    }
+
     /// Stops it as the daemon stops.
     pub(crate) fn stop(&mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -65,7 +74,9 @@ impl Real {
     /// Starts it again in the same folder.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        std::fs::remove_file(self.folder.path().join("klog.sock")).unwrap();
+        for socket in ["klog.sock", "http.sock"] {
+            std::fs::remove_file(self.folder.path().join(socket)).unwrap();
+        }
         let (broker, server) = serve(self.folder.path());
         (self.broker, self.server) = (Some(broker), Some(server));
     }

@@ -13,6 +13,7 @@ use super::answer::{Outcome, Part, Reply, decode};
 use super::fetch_read::{Found, Limits, read, resolve};
 use crate::broker::fetch_session::{Asked, Held, SessionError, TopicKey, Want, Wanted};
 use crate::broker::{Broker, Watch};
+use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -36,7 +37,7 @@ pub(super) async fn call(broker: &Arc<Broker>, header: &RequestHeader, body: Byt
     let found = gather(broker, &wants, &request, limits).await;
     let incremental = version >= 7 && request.session_epoch > 0;
     let committed = request.isolation_level == READ_COMMITTED;
-    respond(header, found, held.as_ref(), incremental, committed)
+    respond(broker, header, found, held.as_ref(), incremental, committed)
 }
 
 /// The session that the request belongs to, and everything that is wanted.
@@ -145,6 +146,7 @@ fn is_enough(found: &[Found], limits: Limits) -> bool {
 }
 
 fn respond(
+    broker: &Broker,
     header: &RequestHeader,
     found: Vec<Found>,
     held: Option<&Held>,
@@ -154,7 +156,10 @@ fn respond(
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut plans = Vec::new();
     let mut last: Option<TopicKey> = None;
-    for Found { topic, mut data, plan, diverges } in found {
+    for Found { topic, mut data, plan, diverges, partition } in found {
+        if data.error_code != ErrorCode::NONE {
+            broker.meters().refused(ApiKey::Fetch.name(), data.error_code.name());
+        }
         let failed = data.error_code != ErrorCode::NONE || diverges;
         let said = held.is_none_or(|held| {
             let (mark, start) = (data.high_watermark, data.log_start_offset);
@@ -164,6 +169,9 @@ fn respond(
             continue;
         }
         data.aborted_transactions = (committed && !failed).then(Vec::new);
+        if let (Some(plan), Some(partition)) = (&plan, partition) {
+            partition.count_fetched(plan.len as u64);
+        }
         plans.push(plan);
         match responses.last_mut() {
             Some(response) if last.as_ref() == Some(&topic) => response.partitions.push(data),

@@ -35,6 +35,8 @@ pub(super) struct Found {
     pub(super) plan: Option<ReadPlan>,
     /// The consumer's log parts from this one; `data` says where.
     pub(super) diverges: bool,
+    /// The partition, where there is one.
+    pub(super) partition: Option<Arc<Partition>>,
 }
 
 impl Found {
@@ -67,8 +69,9 @@ pub(super) fn read(broker: &Broker, wants: &[Want], limits: Limits) -> Vec<Found
     let mut found = Vec::with_capacity(wants.len());
     for (topic, index, wanted) in wants {
         let mut data = PartitionData { partition_index: *index, ..nothing() };
+        let mut partition = None;
         let looked = resolve(broker, topic, *index)
-            .and_then(|(_, partition)| look(&partition, wanted, left, first, &mut data));
+            .and_then(|(_, found)| look(partition.insert(found), wanted, left, first, &mut data));
         let (plan, diverges) = match looked {
             Ok(Look::Plan(plan)) => (plan, false),
             Ok(Look::Diverges) => (None, true),
@@ -81,7 +84,7 @@ pub(super) fn read(broker: &Broker, wants: &[Want], limits: Limits) -> Vec<Found
             left = left.saturating_sub(plan.len);
             first = false;
         }
-        found.push(Found { topic: topic.clone(), data, plan, diverges });
+        found.push(Found { topic: topic.clone(), data, plan, diverges, partition });
     }
     found
 }

@@ -12,6 +12,7 @@ use super::error;
 use crate::broker::{Broker, BrokerError, Partition, Topic};
 use crate::record::RecordError;
 use crate::storage::Appended;
+use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::produce::{
@@ -100,7 +101,10 @@ fn append_all(broker: &Broker, version: i16, request: ProduceRequest) -> (Produc
                     });
                     good(data.index, &appended)
                 }
-                Err(response) => response,
+                Err(response) => {
+                    broker.meters().refused(ApiKey::Produce.name(), response.error_code.name());
+                    response
+                }
             });
         }
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
@@ -188,6 +192,9 @@ async fn wait_durable(response: &mut ProduceResponse, unsure: Vec<Unsure>, timeo
             Ok(Ok(())) => {}
             Ok(Err(error)) => *answer = explained(answer.index, &error),
             Err(_) => *answer = failed(answer.index, ErrorCode::REQUEST_TIMED_OUT),
+        }
+        if answer.error_code != ErrorCode::NONE {
+            log.meters().refused(ApiKey::Produce.name(), answer.error_code.name());
         }
     }
 }

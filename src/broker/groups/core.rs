@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::durable::{Durable, GroupRecord};
 use super::group::{Group, JoinTimer};
 use super::request::{
-    DescribedMember, Description, GroupError, JoinRefused, Joined, Listing, Now, Rules, Synced, Ticket,
+    DescribedMember, Description, GroupError, JoinRefused, Joined, Listing, Now, Observed, Rules, Synced,
+    Ticket,
 };
 use super::{expiry, rebalance};
 
@@ -186,6 +187,22 @@ impl Core {
             protocol: if stable { group.protocol.clone().unwrap_or_default() } else { String::new() },
             members: members.collect(),
         })
+    }
+
+    /// Looks at the groups for the metrics: name, state, number of members, offsets kept; in no order.
+    pub(super) fn observe(&self) -> Vec<Observed> {
+        let observed = self.groups.values().map(|group| Observed {
+            group: group.id.clone(),
+            state: group.phase.name(),
+            members: group.members.len(),
+            offsets: self
+                .offsets(&group.id)
+                .into_iter()
+                .flatten()
+                .map(|(at, kept)| (at.clone(), kept.topic_id, kept.offset))
+                .collect(),
+        });
+        observed.collect()
     }
 
     /// Lists the groups, in no order.

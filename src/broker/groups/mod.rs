@@ -34,7 +34,7 @@ use crate::model::time::Clock;
 use self::core::{Answer, Core};
 use self::request::{
     Description, GroupError, JoinRefused, JoinRequest, Joined, KeptOffset, Leaver, Listing, NewOffset, Now,
-    Rules, Sender, SyncRequest, Synced,
+    Observed, Rules, Sender, SyncRequest, Synced,
 };
 use self::shard::Shard;
 use super::settings::Settings;
@@ -249,6 +249,18 @@ impl Groups {
             let (listed, offset) = shard.read(Core::list)?;
             shard.durable(offset).await?;
             all.extend(listed);
+        }
+        all.sort_by(|one, other| one.group.cmp(&other.group));
+        Ok(all)
+    }
+
+    /// All groups with the offsets they keep, for the metrics. It waits for no sync: what is seen here may still be
+    /// taken back by a power cut.
+    pub async fn observe(&self, broker: &Arc<Broker>) -> Result<Vec<Observed>, GroupError> {
+        let mut all = Vec::new();
+        for index in 0..broker.partition_count(CONSUMER_OFFSETS).unwrap_or(0) {
+            let shard = self.load(broker, index).await?;
+            all.extend(shard.read(Core::observe)?.0);
         }
         all.sort_by(|one, other| one.group.cmp(&other.group));
         Ok(all)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::id::TopicId;
+use crate::model::id::{TopicId, TopicPartition};
 
 /// The time as the coordinator sees it; both come from the broker's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +250,19 @@ pub struct Listing {
     pub protocol_type: String,
     /// As in [`Description::state`].
     pub state: &'static str,
+}
+
+/// A group as the metrics see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The group.
+    pub group: Arc<str>,
+    /// As in [`Description::state`].
+    pub state: &'static str,
+    /// How many members it has.
+    pub members: usize,
+    /// The offsets it keeps: where, of which topic (zero if not known), the next offset to read.
+    pub offsets: Vec<(TopicPartition, TopicId, i64)>,
 }
 
 /// Bounds and defaults of groups, by the settings' names.

@@ -1,4 +1,4 @@
-//! `klog broker start|stop|restart|status`: the daemon from outside; never opens the data folder's logs.
+//! `klog broker start|stop|restart`: the daemon from outside; never opens the data folder's logs.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -12,10 +12,8 @@ use crate::cli::context::Context;
 use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, Started, state};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::rows::{Format, Rows};
-use crate::cli::{output, times};
+use crate::cli::output;
 use crate::config::Origin;
-use crate::model::time::{Clock, SystemClock};
 use crate::model::units::show_duration;
 
 /// How long a daemon may take to stop: it answers what is in hand and syncs.
@@ -85,6 +83,9 @@ fn arguments(context: &Context, args: &DaemonArgs) -> Result<Vec<OsString>, Fail
     for listen in &args.listen {
         out.extend(["--listen".into(), listen.into()]);
     }
+    if let Some(http) = &args.http {
+        out.extend(["--http".into(), http.into()]);
+    }
     if args.log_format == LogFormat::Json {
         out.extend(["--log-format".into(), "json".into()]);
     }
@@ -151,33 +152,18 @@ pub(super) fn restart(context: &Context, args: &StartArgs) -> Result<Exit, Failu
     print_started(context, daemon::start(&context.settings.data.value, &arguments, None)?)
 }
 
-pub(super) fn status(context: &Context, format: Format) -> Result<Exit, Failure> {
+/// The daemon that accepts requests.
+pub(super) fn running(context: &Context) -> Result<Running, Failure> {
     let data = &context.settings.data.value;
-    let running = match look(context)? {
-        Holder::Daemon(running) => running,
-        Holder::Nobody => {
-            return Err(Failure::unreachable(
-                format!("no daemon is running for {}", data.display()),
-                "start it with: klog broker start",
-            ));
-        }
-        Holder::Unknown => {
-            return Err(Failure::unreachable(
-                format!("the process that holds {} accepts no requests yet", data.display()),
-                "ask again in a moment",
-            ));
-        }
-    };
-    let up_ms = SystemClock::new().wall_ms().saturating_sub(running.started_ms).max(0);
-    let mut rows = Rows::new(&["pid", "version", "started", "started_ms", "up_ms", "addresses", "data"]);
-    rows.push(vec![
-        running.pid.into(),
-        running.version.into(),
-        times::rfc3339(running.started_ms).into(),
-        running.started_ms.into(),
-        up_ms.into(),
-        running.addresses.into(),
-        data.display().to_string().into(),
-    ]);
-    if format == Format::Table { rows.write_tall() } else { rows.write(format) }
+    match look(context)? {
+        Holder::Daemon(running) => Ok(running),
+        Holder::Nobody => Err(Failure::unreachable(
+            format!("no daemon is running for {}", data.display()),
+            "start it with: klog broker start",
+        )),
+        Holder::Unknown => Err(Failure::unreachable(
+            format!("the process that holds {} accepts no requests yet", data.display()),
+            "ask again in a moment",
+        )),
+    }
 }

@@ -2,10 +2,13 @@
 
 mod control;
 mod log_file;
+mod log_lines;
 mod logs;
 mod options;
+mod pages;
 mod run;
 mod settings;
+mod status;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
@@ -28,8 +31,10 @@ enum Command {
     Stop,
     /// Stop the daemon and start it again with the same flags; prints its addresses
     Restart(StartArgs),
-    /// Show the daemon that runs; exit 7 when none does
+    /// Show the daemon that runs: uptime, sizes, rates, lag, warnings; exit 7 when none does
     Status(StatusArgs),
+    /// Show the daemon's metrics, as Prometheus reads them; exit 7 when none runs
+    Metrics(MetricsArgs),
     /// Show what the background daemon said
     Logs(logs::LogsArgs),
     /// Show every setting of the daemon: value, Kafka's default, and whether klog honours it
@@ -46,6 +51,10 @@ pub(super) struct DaemonArgs {
     /// is always open
     #[arg(long, value_name = "[NAME=]ADDR[,advertise=HOST:PORT]")]
     listen: Vec<String>,
+    /// Show metrics, status and health over HTTP here too: HOST:PORT or a port of 127.0.0.1, 0 takes a free one;
+    /// klog-http.sock in the data folder is always open
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
     /// How the log is written
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -82,6 +91,22 @@ struct StatusArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct MetricsArgs {
+    /// How to write them
+    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: MetricsFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum MetricsFormat {
+    /// Prometheus' text format
+    #[default]
+    Text,
+    /// One JSON object, with sums and lists of topics and groups
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
 struct ConfigArgs {
     #[command(flatten)]
     daemon: DaemonArgs,
@@ -101,7 +126,8 @@ pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         Command::Start(args) => control::start(context, &args),
         Command::Stop => control::stop(context),
         Command::Restart(args) => control::restart(context, &args),
-        Command::Status(args) => control::status(context, args.output.output),
+        Command::Status(args) => status::show(context, args.output.output),
+        Command::Metrics(args) => status::metrics(context, args.output),
         Command::Logs(args) => logs::run(context, &args),
         Command::Config(args) => settings::show(context, &args),
     }

@@ -4,7 +4,7 @@ use super::DaemonArgs;
 use crate::broker::settings::{SettingError, Settings};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
-use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_kafka, parse_listen};
+use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_http, parse_kafka, parse_listen};
 use crate::config::{ConfigError, Origin};
 
 /// What the daemon is started with.
@@ -12,7 +12,12 @@ use crate::config::{ConfigError, Origin};
 pub(super) struct DaemonOptions {
     pub(super) settings: Settings,
     pub(super) listeners: Vec<Listen>,
+    /// Where metrics are shown beside the folder's own socket.
+    pub(super) http: Option<Listen>,
 }
+
+/// The one setting that is klog's own: what `--http` says.
+const HTTP: &str = "http";
 
 /// Kafka's names for the data folder; the folder is known by now.
 const FOLDERS: [&str; 2] = ["log.dirs", "log.dir"];
@@ -37,9 +42,18 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
         }
     }
     given.retain(|(name, ..)| !FOLDERS.contains(&name.as_str()));
+    let http = http(args, &given)?;
+    given.retain(|(name, ..)| name != HTTP);
     let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
         .map_err(|error| refused(&error, &given))?;
-    Ok(DaemonOptions { settings, listeners: listeners(args, &given)? })
+    Ok(DaemonOptions { settings, listeners: listeners(args, &given)?, http })
+}
+
+/// The flag, else the last setting of that name.
+fn http(args: &DaemonArgs, given: &[(String, String, Origin)]) -> Result<Option<Listen>, Failure> {
+    let set = given.iter().rev().find(|(name, ..)| name == HTTP).map(|(_, value, _)| value);
+    let parsed = args.http.as_ref().or(set).map(|text| parse_http(text)).transpose();
+    parsed.map_err(|error| Failure::usage(error.to_string(), "write --http HOST:PORT or --http PORT"))
 }
 
 fn refused(error: &SettingError, given: &[(String, String, Origin)]) -> Failure {

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::log_file::LogFile;
+use super::log_lines::{JsonLines, catch_panics};
 use super::options::{self, DaemonOptions};
 use super::{LogFormat, RunArgs, control};
 use crate::broker::{Broker, BrokerOptions};
@@ -24,7 +25,7 @@ use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, state};
 use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::signals::Signals;
-use crate::config::socket_of;
+use crate::config::{http_socket_of, socket_of};
 use crate::model::time::{Clock, SystemClock};
 use crate::server::{ListenerOptions, Server, ServerOptions};
 
@@ -32,7 +33,15 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if !args.detached {
         // Taken before any thread: it changes the environment.
         let passed = ListenFd::from_env();
-        return Daemon { context, args, log: None }.live(passed, None);
+        let ended = Daemon { context, args, log: None }.live(passed, None);
+        return match ended {
+            // Whoever reads stderr as JSON reads the failure as such, too.
+            Err(failure) if args.daemon.log_format == LogFormat::Json => {
+                tracing::error!(exit = failure.exit.code(), next = failure.next, "{}", failure.what);
+                Ok(failure.exit)
+            }
+            ended => ended,
+        };
     }
     let mut report =
         detach().map_err(|error| Failure::failed(format!("can't detach: {}", plain(&error)), ""))?;
@@ -60,9 +69,9 @@ impl Daemon<'_> {
     }
 
     fn live(&self, passed: ListenFd, report: Option<&mut Report>) -> Result<Exit, Failure> {
+        self.log_from_here();
         let signals = Signals::catch()
             .map_err(|error| Failure::failed(format!("can't wait for signals: {}", plain(&error)), ""))?;
-        self.log_from_here();
         let options = options::resolve(self.context, &self.args.daemon)?;
         self.refuse_second()?;
         daemon::refuse_foreign(self.data())?;
@@ -79,12 +88,12 @@ impl Daemon<'_> {
                 .map_err(|error| Failure::io("write", &self.data().join("klog.log"), &error))?;
         }
         let listeners = self.listen(&options, passed)?;
+        let http = self.listen_http(&options)?;
         let server_options =
-            ServerOptions { listeners, limits: options.limits(), ..ServerOptions::default() };
+            ServerOptions { listeners, http, limits: options.limits(), ..ServerOptions::default() };
         let server = Server::start(server_options, broker.clone())
             .map_err(|error| Failure::failed(error.to_string(), ""))?;
-        let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-        self.announce(&addresses, report)?;
+        self.announce(&server, report)?;
         wait_for(&signals);
         tracing::info!("stopping");
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -92,6 +101,7 @@ impl Daemon<'_> {
             server.stop().await;
             // The socket goes while the lock is still held: afterwards it may be another daemon's.
             let _ = std::fs::remove_file(socket_of(self.data()));
+            let _ = std::fs::remove_file(http_socket_of(self.data()));
             state::remove(self.data());
             broker.close().await.map_err(|error| {
                 Failure::failed(
@@ -116,12 +126,17 @@ impl Daemon<'_> {
         let registry = tracing_subscriber::registry().with(filter);
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
         let json = self.args.daemon.log_format == LogFormat::Json;
+        if json {
+            catch_panics();
+        }
         // A second subscriber in one process is refused: then the first one stays.
         let _ = match (self.log.clone(), json) {
             (Some(log), false) => registry.with(lines.with_writer(move || log.clone())).try_init(),
-            (Some(log), true) => registry.with(lines.json().with_writer(move || log.clone())).try_init(),
+            (Some(log), true) => {
+                registry.with(lines.event_format(JsonLines).with_writer(move || log.clone())).try_init()
+            }
             (None, false) => registry.with(lines.with_writer(io::stderr)).try_init(),
-            (None, true) => registry.with(lines.json().with_writer(io::stderr)).try_init(),
+            (None, true) => registry.with(lines.event_format(JsonLines).with_writer(io::stderr)).try_init(),
         };
     }
 
@@ -175,13 +190,7 @@ impl Daemon<'_> {
             }
         }
         if !has_own {
-            // The lock is held: whoever bound it is gone.
-            match std::fs::remove_file(&socket) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Failure::io("remove the old socket", &socket, &error));
-                }
-                _ => {}
-            }
+            remove_old(&socket)?;
             let own = ListenerOptions::bind_unix(&socket);
             listeners.insert(0, own.map_err(|error| cant_listen(&error))?);
         }
@@ -192,8 +201,22 @@ impl Daemon<'_> {
         Ok(listeners)
     }
 
+    /// The folder's own socket for metrics, then what was asked for.
+    fn listen_http(&self, options: &DaemonOptions) -> Result<Vec<ListenerOptions>, Failure> {
+        let socket = http_socket_of(self.data());
+        remove_old(&socket)?;
+        let mut listeners = vec![ListenerOptions::bind_unix(&socket).map_err(|error| cant_listen(&error))?];
+        if let Some(listen) = &options.http {
+            listeners
+                .push(ListenerOptions::bind(&listen.address, None).map_err(|error| cant_listen(&error))?);
+        }
+        Ok(listeners)
+    }
+
     /// Writes `klog-daemon`, then tells systemd and whoever started this process.
-    fn announce(&self, addresses: &[String], report: Option<&mut Report>) -> Result<(), Failure> {
+    fn announce(&self, server: &Server, report: Option<&mut Report>) -> Result<(), Failure> {
+        let mut addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+        let http: Vec<String> = server.http_addresses().iter().map(url).collect();
         let me = Pid::this();
         let running = Running {
             format: 1,
@@ -201,19 +224,38 @@ impl Daemon<'_> {
             began_ticks: state::began_ticks(me).unwrap_or_default(),
             started_ms: SystemClock::new().wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            addresses: addresses.to_vec(),
+            addresses: addresses.clone(),
+            http: http.clone(),
             arguments: own_arguments(),
         };
         state::write(self.data(), &running)
             .map_err(|error| Failure::io("write klog-daemon in", self.data(), &error))?;
-        for address in addresses {
+        // What was not asked for is said nowhere else: the folder's own socket is always there.
+        addresses.extend(http.into_iter().skip(1));
+        for address in &addresses {
             tracing::info!("listening on {address}");
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         if let Some(report) = report {
-            report.ready(addresses);
+            report.ready(&addresses);
         }
         Ok(())
+    }
+}
+
+/// How a browser or scraper is told an address; that of a Unix socket stays as it is.
+fn url(address: &impl ToString) -> String {
+    let text = address.to_string();
+    if text.starts_with("unix:") { text } else { format!("http://{text}") }
+}
+
+/// Takes away a socket of the data folder. The lock is held: whoever bound it is gone.
+fn remove_old(socket: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("remove the old socket", socket, &error))
+        }
+        _ => Ok(()),
     }
 }
 

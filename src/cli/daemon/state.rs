@@ -26,6 +26,9 @@ pub struct Running {
     pub version: String,
     /// What it listens on, as `-b` takes it.
     pub addresses: Vec<String>,
+    /// Where it shows its metrics; nothing for a daemon that is older than they are.
+    #[serde(default)]
+    pub http: Vec<String>,
     /// The arguments of `broker run` it was started with, for `restart`.
     pub arguments: Vec<String>,
 }
@@ -117,6 +120,7 @@ mod tests {
             started_ms: 1,
             version: "0.0.0".into(),
             addresses: vec!["unix:/x\n/y".into()],
+            http: Vec::new(),
             arguments: vec!["-c".into(), "a=b".into()],
         }
     }

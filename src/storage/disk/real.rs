@@ -75,6 +75,12 @@ impl Disk for RealDisk {
         nix::unistd::syncfs(File::open(path)?).map_err(io::Error::from)
     }
 
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let found = nix::sys::statvfs::statvfs(path)?;
+        let unit = found.fragment_size();
+        Ok((found.blocks().saturating_mul(unit), found.blocks_available().saturating_mul(unit)))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;

@@ -200,6 +200,7 @@ impl Log {
         let reason = error.to_string();
         if writer.failed.is_none() {
             writer.failed = Some(reason.clone());
+            self.failed.store(true, Ordering::Relaxed);
             if let Some(core) = self.core.get() {
                 self.cut_to_durable(core, writer);
             }
