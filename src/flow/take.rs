@@ -36,12 +36,12 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
             }
         }
         self.count(&done);
-        if let Some(partition) = partition {
+        if let (Some(partition), Some(next)) = (partition, done.next) {
             let slot = self.ledger.slot(&partition);
             let end = self.lines.as_ref().map_or(0, Lines::end);
-            self.ledger.wrote(slot, end, done.next);
+            self.ledger.wrote(slot, end, next);
             if let Some(seat) = self.seats.get_mut(&partition) {
-                seat.seen = (seat.seen.0.max(done.next), done.next);
+                seat.seen = (seat.seen.0.max(next), next);
             }
             self.commit_soon();
         }

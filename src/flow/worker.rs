@@ -57,8 +57,8 @@ pub(super) struct Order {
 pub(super) struct Done {
     pub(super) seat: u64,
     pub(super) block: Block,
-    /// The position after what this block covers.
-    pub(super) next: i64,
+    /// The position after what this block covers; nothing where no work was done, which is no position either.
+    pub(super) next: Option<i64>,
     /// Where the first bad record lies, and why it is bad.
     pub(super) first_bad: Option<BadRecord>,
     /// Whether nothing more comes of this piece of work.
@@ -89,7 +89,7 @@ pub(super) enum Ended {
 pub(super) struct Open {
     seat: u64,
     block: Block,
-    next: i64,
+    next: Option<i64>,
     first_bad: Option<BadRecord>,
 }
 
@@ -168,9 +168,10 @@ impl Worker {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, order: &Order, next: i64) {
+    fn begin(&self, order: &Order) {
         let mut open = self.open();
-        (open.seat, open.next) = (order.seat, next);
+        // Work that is passed over must not move the position over work that was broken off before it.
+        (open.seat, open.next) = (order.seat, None);
     }
 
     /// Whether to go on with an order.
@@ -179,7 +180,7 @@ impl Worker {
     }
 
     fn chunk(&mut self, order: &Order, chunk: &Chunk) -> Option<()> {
-        self.begin(order, chunk.start());
+        self.begin(order);
         let mut failure = None;
         if self.goes_on(order) {
             let mut decompressor = std::mem::take(&mut self.decompressor);
@@ -195,7 +196,7 @@ impl Worker {
             self.decompressor = decompressor;
             match visited {
                 // Behind the last record there may be gaps and markers.
-                Ok(after) if failure.is_none() => self.open().next = after,
+                Ok(after) if failure.is_none() => self.open().next = Some(after),
                 Ok(_) => {}
                 Err(error) => failure = Some(Ended::Client(error)),
             }
@@ -206,7 +207,7 @@ impl Worker {
     fn lines(&mut self, order: &Order, bytes: &Bytes, first: u64) -> Option<()> {
         let now = SystemClock::default().wall_ms();
         let mut line = i64::try_from(first).unwrap_or(i64::MAX);
-        self.begin(order, line);
+        self.begin(order);
         let mut rest: &[u8] = bytes;
         let mut failure = None;
         while !rest.is_empty() && self.goes_on(order) {
@@ -256,7 +257,7 @@ impl Worker {
             (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.block.append(&mut self.staged);
-        open.next = record.offset + 1;
+        open.next = Some(record.offset + 1);
         if open.first_bad.is_none() {
             open.first_bad = first_bad;
         }
