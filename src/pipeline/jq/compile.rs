@@ -14,6 +14,7 @@ use jaq_core::load::{Arena, File, Loader};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
+use super::recognise::recognise;
 use super::{Data, Filter, FilterError, LONGEST_SOURCE, STACK, natives};
 
 /// Definitions of jaq's libraries that are left out: a native stands for them, or [`undefined`] says why not.
@@ -53,6 +54,7 @@ fn on_this_thread(source: &str) -> Result<Filter, FilterError> {
         let expected = if expected.as_str() == "nothing" { "the end" } else { expected.as_str() };
         error(format!("expected {expected}, {found_text}"), Token::opt_as_str(found, source))
     })?;
+    let plan = recognise(&term);
     // A name that the source can not call.
     let mut name = "klog_filter".to_owned();
     while source.contains(&name) {
@@ -65,7 +67,7 @@ fn on_this_thread(source: &str) -> Result<Filter, FilterError> {
     })?;
     let mut canonical = String::new();
     spell(&tokens, &mut canonical);
-    Ok(Filter { compiled, canonical })
+    Ok(Filter { plan, compiled, canonical })
 }
 
 /// Compiles `term` behind the libraries, or gives the first symbol that is not defined.
@@ -88,15 +90,15 @@ fn link<'s>(
     compiled.map_err(|errors| errors.into_iter().flat_map(|(_, unknown)| unknown).next())
 }
 
-fn rewrite_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn rewrite_def(def: Def<&str>) -> Def<&str> {
     Def { body: rewrite(def.body), ..def }
 }
 
-fn boxed<'s>(term: Box<Term<&'s str>>) -> Box<Term<&'s str>> {
-    Box::new(rewrite(*term))
+fn boxed(term: Term<&str>) -> Box<Term<&str>> {
+    Box::new(rewrite(term))
 }
 
-fn each<'s>(terms: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn each(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(rewrite).collect()
 }
 
@@ -109,30 +111,30 @@ fn rewrite(term: Term<&str>) -> Term<&str> {
         Term::Str(format, parts) => {
             Term::Str(format, parts.into_iter().map(|part| text_part(part, false)).collect())
         }
-        Term::Arr(inner) => Term::Arr(inner.map(boxed)),
+        Term::Arr(inner) => Term::Arr(inner.map(|inner| boxed(*inner))),
         Term::Obj(entries) => {
             let entry = |(key, value): (_, Option<_>)| (rewrite(key), value.map(rewrite));
             Term::Obj(entries.into_iter().map(entry).collect())
         }
-        Term::Neg(inner) => Term::Neg(boxed(inner)),
-        Term::BinOp(left, op, right) => binary(boxed(left), op, boxed(right)),
-        Term::Label(name, inner) => Term::Label(name, boxed(inner)),
+        Term::Neg(inner) => Term::Neg(boxed(*inner)),
+        Term::BinOp(left, op, right) => binary(boxed(*left), op, boxed(*right)),
+        Term::Label(name, inner) => Term::Label(name, boxed(*inner)),
         Term::Fold(kind, inner, pattern, args) => {
-            Term::Fold(kind, boxed(inner), rewrite_pattern(pattern), each(args))
+            Term::Fold(kind, boxed(*inner), rewrite_pattern(pattern), each(args))
         }
-        Term::TryCatch(inner, catch) => Term::TryCatch(boxed(inner), catch.map(boxed)),
+        Term::TryCatch(inner, catch) => Term::TryCatch(boxed(*inner), catch.map(|catch| boxed(*catch))),
         Term::IfThenElse(cases, otherwise) => {
             let case = |(condition, then)| (rewrite(condition), rewrite(then));
-            Term::IfThenElse(cases.into_iter().map(case).collect(), otherwise.map(boxed))
+            Term::IfThenElse(cases.into_iter().map(case).collect(), otherwise.map(|term| boxed(*term)))
         }
-        Term::Def(defs, inner) => Term::Def(defs.into_iter().map(rewrite_def).collect(), boxed(inner)),
+        Term::Def(defs, inner) => Term::Def(defs.into_iter().map(rewrite_def).collect(), boxed(*inner)),
         Term::Call(name, args) => Term::Call(name, each(args)),
         Term::Path(inner, Path(parts)) => {
             let part = |part| match part {
                 Part::Index(index) => Part::Index(rewrite(index)),
                 Part::Range(from, to) => Part::Range(from.map(rewrite), to.map(rewrite)),
             };
-            Term::Path(boxed(inner), Path(parts.into_iter().map(|(it, opt)| (part(it), opt)).collect()))
+            Term::Path(boxed(*inner), Path(parts.into_iter().map(|(it, opt)| (part(it), opt)).collect()))
         }
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
     }

@@ -103,6 +103,18 @@ fn cannot_parse(input: &Val, what: &str, why: impl fmt::Display) -> Error<Val> {
     Error::str(format_args!("cannot parse {shown} as {what}: {why}"))
 }
 
+/// What an error says: the bare text where it is a string's.
+pub(super) fn message(error: Error<Val>, limit: usize) -> String {
+    let shown = one_line(&error, limit);
+    if !shown.starts_with('"') {
+        return shown;
+    }
+    match error.into_val() {
+        Val::TStr(text) => one_line(&String::from_utf8_lossy(&text), limit),
+        _ => shown,
+    }
+}
+
 /// `message` without line breaks and other control characters, cut off behind `limit` letters. What lies behind the
 /// limit is not even made, so that a message may hold a value of any depth and size.
 pub(super) fn one_line(message: &impl fmt::Display, limit: usize) -> String {
