@@ -85,6 +85,7 @@ fn long_numbers_are_neither_slow_nor_fatal() {
         (format!("1e{nines}"), largest.clone()),
         (format!("1e-{nines}"), format!("1e-{nines}")),
         ("9".repeat(308), "9".repeat(308)),
+        (format!("1{}", "0".repeat(308)), "1e+308".to_owned()),
         ("9".repeat(309), largest),
     ] {
         assert_eq!(outcome(".", &record), Ok(vec![result.clone()]));

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 /// Numbers whose text or value is where implementations differ.
-pub const NUMBERS: &[&str] = &[
+pub(super) const NUMBERS: &[&str] = &[
     "0",
     "-0",
     "1",
@@ -48,7 +48,7 @@ pub const NUMBERS: &[&str] = &[
 ];
 
 /// Insides of strings, escapes as they stand in the record.
-pub const STRINGS: &[&str] = &[
+pub(super) const STRINGS: &[&str] = &[
     "",
     "a",
     "b",
@@ -84,7 +84,7 @@ pub const STRINGS: &[&str] = &[
 ];
 
 /// Keys, as they stand in the record; some say the same with an escape.
-pub const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "a",
     "b",
     "c",
@@ -163,7 +163,7 @@ fn object(random: &mut Rng, left: usize, keys: &[&str], out: &mut String) {
 }
 
 /// Mostly an object with the keys that the filters ask for, sometimes any value.
-pub fn record(random: &mut Rng) -> String {
+pub(super) fn record(random: &mut Rng) -> String {
     let mut out = String::new();
     blank(random, &mut out);
     match random.u8(..8) {
@@ -193,7 +193,7 @@ pub fn record(random: &mut Rng) -> String {
 }
 
 /// A record with a few bytes changed, cut or added.
-pub fn damaged(random: &mut Rng) -> Vec<u8> {
+pub(super) fn damaged(random: &mut Rng) -> Vec<u8> {
     let mut bytes = record(random).into_bytes();
     for _ in 0..random.usize(1..4) {
         let at = random.usize(..=bytes.len());

@@ -319,18 +319,18 @@ impl<'a> Machine<'a> {
 
     /// A string's bare text, or any other value as JSON.
     pub(super) fn bare_text(&mut self, value: Value) -> Result<Vec<u8>, Bail> {
-        let span = self.to_string(value)?;
+        let span = self.text_of(value)?;
         Ok(self.text(span).to_vec())
     }
 
-    fn to_string(&mut self, value: Value) -> Result<Span, Bail> {
+    fn text_of(&mut self, value: Value) -> Result<Span, Bail> {
         match value {
             Value::Raw(_) | Value::Plain(_) => self.plain(value),
-            _ => self.to_json(value),
+            _ => self.json_of(value),
         }
     }
 
-    fn to_json(&mut self, value: Value) -> Result<Span, Bail> {
+    fn json_of(&mut self, value: Value) -> Result<Span, Bail> {
         let start = self.buffers.made.len();
         self.print(value)?;
         Ok(self.made_since(start))
@@ -385,7 +385,7 @@ impl<'a> Machine<'a> {
                 self.buffers.stack.truncate(base);
                 return Ok(None);
             };
-            let text = Value::Plain(self.to_string(value)?);
+            let text = Value::Plain(self.text_of(value)?);
             self.buffers.stack.push(text);
         }
         let start = self.buffers.made.len();
@@ -402,8 +402,8 @@ impl<'a> Machine<'a> {
         match function {
             Function::Not => Ok(Value::Bool(!input.is_true())),
             Function::Length => self.length(input).map(Value::Int),
-            Function::ToString => self.to_string(input).map(Value::Plain),
-            Function::ToJson => self.to_json(input).map(Value::Plain),
+            Function::ToString => self.text_of(input).map(Value::Plain),
+            Function::ToJson => self.json_of(input).map(Value::Plain),
             Function::Downcase | Function::Upcase => {
                 let text = self.plain(input)?;
                 let start = self.buffers.made.len();

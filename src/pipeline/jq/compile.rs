@@ -21,7 +21,12 @@ use super::{Data, Filter, FilterError, LONGEST_SOURCE, STACK, natives};
 const LEFT_OUT: &[&str] = &["stderr", "debug", "tonumber"];
 
 /// Definitions that stand in the place of those of jaq's libraries.
-const OWN: &str = "def tostring: klog_text; def halt_error: error; def halt_error($code): error;";
+const OWN: &str = "
+    def tostring: klog_text;
+    def halt_error: error;
+    def halt_error($code): error;
+    def getpath($path): reduce $path[] as $p (.; klog_room($p) | .[$p]);
+";
 
 pub(super) fn compile(source: &str) -> Result<Filter, FilterError> {
     if source.len() > LONGEST_SOURCE {
@@ -145,7 +150,7 @@ fn text_part<'s>(part: StrPart<&'s str, Term<&'s str>>, bare: bool) -> StrPart<&
     match part {
         StrPart::Term(term) if bare => {
             let text = Term::Call(natives::TEXT, Vec::new());
-            StrPart::Term(Term::BinOp(Box::new(rewrite(term)), BinaryOp::Pipe(None), Box::new(text)))
+            StrPart::Term(pipe(rewrite(term), text))
         }
         StrPart::Term(term) => StrPart::Term(rewrite(term)),
         plain => plain,
@@ -153,6 +158,9 @@ fn text_part<'s>(part: StrPart<&'s str, Term<&'s str>>, bare: bool) -> StrPart<&
 }
 
 fn binary<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
+    use BinaryOp::{Assign, Update, UpdateAlt, UpdateMath};
+    let left =
+        if matches!(op, Assign | Update | UpdateAlt | UpdateMath(_)) { Box::new(roomy(*left)) } else { left };
     match op {
         BinaryOp::Math(Math::Mul) if !is_small(&left) && !is_small(&right) => {
             Term::Call(natives::TIMES, vec![*left, *right])
@@ -168,6 +176,39 @@ fn binary<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&
             Term::BinOp(left, BinaryOp::Pipe(Some(rewrite_pattern(pattern))), right)
         }
         op => Term::BinOp(left, op, right),
+    }
+}
+
+fn pipe<'s>(left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
+    Term::BinOp(Box::new(left), BinaryOp::Pipe(None), Box::new(right))
+}
+
+/// The path `term` with room made before each step whose key stands in the filter's text.
+fn roomy(term: Term<&str>) -> Term<&str> {
+    let is_key = |key: &Term<&str>| match key {
+        Term::Num(_) => true,
+        Term::Str(None, parts) => !parts.iter().any(|part| matches!(part, StrPart::Term(_))),
+        _ => false,
+    };
+    let is_fixed = |(part, _): &(Part<Term<&str>>, _)| match part {
+        Part::Index(key) => is_key(key),
+        Part::Range(from, to) => from.is_none() && to.is_none(),
+    };
+    match term {
+        // A key that is no literal is found in the input of the whole path, which a step of its own would not see.
+        Term::Path(start, Path(parts)) if parts.iter().all(is_fixed) => {
+            parts.into_iter().fold(roomy(*start), |before, (part, opt)| {
+                let before = match &part {
+                    Part::Index(key) => pipe(before, Term::Call(natives::ROOM, vec![key.clone()])),
+                    Part::Range(..) => before,
+                };
+                pipe(before, Term::Path(Box::new(Term::Id), Path(vec![(part, opt)])))
+            })
+        }
+        Term::BinOp(left, op @ (BinaryOp::Pipe(None) | BinaryOp::Comma), right) => {
+            Term::BinOp(Box::new(roomy(*left)), op, Box::new(roomy(*right)))
+        }
+        other => other,
     }
 }
 
