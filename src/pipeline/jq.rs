@@ -6,6 +6,7 @@
 
 mod compile;
 mod natives;
+mod recognise;
 mod value;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use jaq_core::{Ctx, ValT, Vars};
 use jaq_json::Val;
 
 use super::depth;
+use super::fast::{Buffers, Plan, Stop};
 use super::json::check::{Wrong, check};
 
 /// Stack in bytes of a thread that runs filters. A filter that calls itself uses stack for every call, and values
@@ -34,6 +36,8 @@ type Data = JustLut<Val>;
 
 /// A compiled filter: one for all threads.
 pub struct Filter {
+    /// What the fast path makes of it.
+    plan: Option<Plan>,
     compiled: jaq_core::Filter<Data>,
     canonical: String,
 }
@@ -51,6 +55,7 @@ pub struct FilterError {
 #[derive(Debug, Default)]
 pub struct Scratch {
     out: Vec<u8>,
+    fast: Buffers,
 }
 
 /// Why a record could not be run.
@@ -93,11 +98,25 @@ impl Filter {
         scratch: &mut Scratch,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        self.run_slow(input, scratch, each)
+        let Some(plan) = &self.plan else { return self.run_slow(input, scratch, each) };
+        match plan.run(input, &mut scratch.fast) {
+            Ok(()) => {
+                // A break ends the giving, and is no fault.
+                let _ = scratch.fast.results().try_for_each(&mut *each);
+                Ok(())
+            }
+            Err(Stop::Wrong(wrong)) => Err(wrong.into()),
+            Err(Stop::Bail) => self.run_slow(input, scratch, each),
+        }
     }
 
     /// Whether the first result is neither null nor false; without a result it is not.
-    pub fn holds(&self, input: &[u8], _scratch: &mut Scratch) -> Result<bool, Fault> {
+    pub fn holds(&self, input: &[u8], scratch: &mut Scratch) -> Result<bool, Fault> {
+        match self.plan.as_ref().map(|plan| plan.holds(input, &mut scratch.fast)) {
+            Some(Ok(holds)) => return Ok(holds),
+            Some(Err(Stop::Wrong(wrong))) => return Err(wrong.into()),
+            Some(Err(Stop::Bail)) | None => {}
+        }
         let mut holds = false;
         self.evaluate(input, &mut |value| {
             holds = value.as_bool();
@@ -107,13 +126,17 @@ impl Filter {
     }
 
     /// The first result as a key: a string's bare text, any other value as compact JSON; `None` for null and where
-    /// there is no result.
-    pub fn key(&self, input: &[u8], _scratch: &mut Scratch) -> Result<Option<Vec<u8>>, Fault> {
+    /// there is no result. What is no number (nan) prints as null, and is no key either.
+    pub fn key(&self, input: &[u8], scratch: &mut Scratch) -> Result<Option<Vec<u8>>, Fault> {
+        match self.plan.as_ref().map(|plan| plan.key(input, &mut scratch.fast)) {
+            Some(Ok(key)) => return Ok(key),
+            Some(Err(Stop::Wrong(wrong))) => return Err(wrong.into()),
+            Some(Err(Stop::Bail)) | None => {}
+        }
         let mut key = None;
         self.evaluate(input, &mut |value| {
-            if !matches!(value, Val::Null) {
-                key = Some(value::text(&value).map_err(failed)?);
-            }
+            let text = value::text(&value).map_err(failed)?;
+            key = (matches!(value, Val::TStr(_)) || text != b"null").then_some(text);
             Ok(ControlFlow::Break(()))
         })?;
         Ok(key)
@@ -126,7 +149,7 @@ impl Filter {
 
     /// Whether records are evaluated as raw text where they allow it, without jaq.
     pub fn is_fast(&self) -> bool {
-        false
+        self.plan.is_some()
     }
 
     /// As [`Filter::run`], always by jaq.
@@ -158,7 +181,7 @@ impl Filter {
             let ctx = Ctx::<Data>::new(&self.compiled.lut, Vars::new([]));
             for result in self.compiled.id.run((ctx, record)) {
                 let value = result.map_err(|exception| match exception.get_err() {
-                    Ok(error) => failed(error),
+                    Ok(error) => Fault::Failed(natives::message(error, LONGEST_MESSAGE)),
                     Err(exception) => failed(exception.get_halt().map_or("a break", |_| "the filter halted")),
                 })?;
                 given.set(true);

@@ -3,6 +3,7 @@
 pub mod case;
 pub mod depth;
 pub mod engine;
+mod fast;
 pub mod file;
 pub mod jq;
 mod json;

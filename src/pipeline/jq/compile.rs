@@ -14,13 +14,19 @@ use jaq_core::load::{Arena, File, Loader};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
+use super::recognise::recognise;
 use super::{Data, Filter, FilterError, LONGEST_SOURCE, STACK, natives};
 
 /// Definitions of jaq's libraries that are left out: a native stands for them, or [`undefined`] says why not.
 const LEFT_OUT: &[&str] = &["stderr", "debug", "tonumber"];
 
 /// Definitions that stand in the place of those of jaq's libraries.
-const OWN: &str = "def tostring: klog_text; def halt_error: error; def halt_error($code): error;";
+const OWN: &str = "
+    def tostring: klog_text;
+    def halt_error: error;
+    def halt_error($code): error;
+    def getpath($path): reduce $path[] as $p (.; klog_room($p) | .[$p]);
+";
 
 pub(super) fn compile(source: &str) -> Result<Filter, FilterError> {
     if source.len() > LONGEST_SOURCE {
@@ -53,6 +59,7 @@ fn on_this_thread(source: &str) -> Result<Filter, FilterError> {
         let expected = if expected.as_str() == "nothing" { "the end" } else { expected.as_str() };
         error(format!("expected {expected}, {found_text}"), Token::opt_as_str(found, source))
     })?;
+    let plan = recognise(&term);
     // A name that the source can not call.
     let mut name = "klog_filter".to_owned();
     while source.contains(&name) {
@@ -65,7 +72,7 @@ fn on_this_thread(source: &str) -> Result<Filter, FilterError> {
     })?;
     let mut canonical = String::new();
     spell(&tokens, &mut canonical);
-    Ok(Filter { compiled, canonical })
+    Ok(Filter { plan, compiled, canonical })
 }
 
 /// Compiles `term` behind the libraries, or gives the first symbol that is not defined.
@@ -88,15 +95,15 @@ fn link<'s>(
     compiled.map_err(|errors| errors.into_iter().flat_map(|(_, unknown)| unknown).next())
 }
 
-fn rewrite_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn rewrite_def(def: Def<&str>) -> Def<&str> {
     Def { body: rewrite(def.body), ..def }
 }
 
-fn boxed<'s>(term: Box<Term<&'s str>>) -> Box<Term<&'s str>> {
-    Box::new(rewrite(*term))
+fn boxed(term: Term<&str>) -> Box<Term<&str>> {
+    Box::new(rewrite(term))
 }
 
-fn each<'s>(terms: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn each(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(rewrite).collect()
 }
 
@@ -109,30 +116,30 @@ fn rewrite(term: Term<&str>) -> Term<&str> {
         Term::Str(format, parts) => {
             Term::Str(format, parts.into_iter().map(|part| text_part(part, false)).collect())
         }
-        Term::Arr(inner) => Term::Arr(inner.map(boxed)),
+        Term::Arr(inner) => Term::Arr(inner.map(|inner| boxed(*inner))),
         Term::Obj(entries) => {
             let entry = |(key, value): (_, Option<_>)| (rewrite(key), value.map(rewrite));
             Term::Obj(entries.into_iter().map(entry).collect())
         }
-        Term::Neg(inner) => Term::Neg(boxed(inner)),
-        Term::BinOp(left, op, right) => binary(boxed(left), op, boxed(right)),
-        Term::Label(name, inner) => Term::Label(name, boxed(inner)),
+        Term::Neg(inner) => Term::Neg(boxed(*inner)),
+        Term::BinOp(left, op, right) => binary(boxed(*left), op, boxed(*right)),
+        Term::Label(name, inner) => Term::Label(name, boxed(*inner)),
         Term::Fold(kind, inner, pattern, args) => {
-            Term::Fold(kind, boxed(inner), rewrite_pattern(pattern), each(args))
+            Term::Fold(kind, boxed(*inner), rewrite_pattern(pattern), each(args))
         }
-        Term::TryCatch(inner, catch) => Term::TryCatch(boxed(inner), catch.map(boxed)),
+        Term::TryCatch(inner, catch) => Term::TryCatch(boxed(*inner), catch.map(|catch| boxed(*catch))),
         Term::IfThenElse(cases, otherwise) => {
             let case = |(condition, then)| (rewrite(condition), rewrite(then));
-            Term::IfThenElse(cases.into_iter().map(case).collect(), otherwise.map(boxed))
+            Term::IfThenElse(cases.into_iter().map(case).collect(), otherwise.map(|term| boxed(*term)))
         }
-        Term::Def(defs, inner) => Term::Def(defs.into_iter().map(rewrite_def).collect(), boxed(inner)),
+        Term::Def(defs, inner) => Term::Def(defs.into_iter().map(rewrite_def).collect(), boxed(*inner)),
         Term::Call(name, args) => Term::Call(name, each(args)),
         Term::Path(inner, Path(parts)) => {
             let part = |part| match part {
                 Part::Index(index) => Part::Index(rewrite(index)),
                 Part::Range(from, to) => Part::Range(from.map(rewrite), to.map(rewrite)),
             };
-            Term::Path(boxed(inner), Path(parts.into_iter().map(|(it, opt)| (part(it), opt)).collect()))
+            Term::Path(boxed(*inner), Path(parts.into_iter().map(|(it, opt)| (part(it), opt)).collect()))
         }
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
     }
@@ -143,7 +150,7 @@ fn text_part<'s>(part: StrPart<&'s str, Term<&'s str>>, bare: bool) -> StrPart<&
     match part {
         StrPart::Term(term) if bare => {
             let text = Term::Call(natives::TEXT, Vec::new());
-            StrPart::Term(Term::BinOp(Box::new(rewrite(term)), BinaryOp::Pipe(None), Box::new(text)))
+            StrPart::Term(pipe(rewrite(term), text))
         }
         StrPart::Term(term) => StrPart::Term(rewrite(term)),
         plain => plain,
@@ -151,6 +158,9 @@ fn text_part<'s>(part: StrPart<&'s str, Term<&'s str>>, bare: bool) -> StrPart<&
 }
 
 fn binary<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
+    use BinaryOp::{Assign, Update, UpdateAlt, UpdateMath};
+    let left =
+        if matches!(op, Assign | Update | UpdateAlt | UpdateMath(_)) { Box::new(roomy(*left)) } else { left };
     match op {
         BinaryOp::Math(Math::Mul) if !is_small(&left) && !is_small(&right) => {
             Term::Call(natives::TIMES, vec![*left, *right])
@@ -166,6 +176,39 @@ fn binary<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&
             Term::BinOp(left, BinaryOp::Pipe(Some(rewrite_pattern(pattern))), right)
         }
         op => Term::BinOp(left, op, right),
+    }
+}
+
+fn pipe<'s>(left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
+    Term::BinOp(Box::new(left), BinaryOp::Pipe(None), Box::new(right))
+}
+
+/// The path `term` with room made before each step whose key stands in the filter's text.
+fn roomy(term: Term<&str>) -> Term<&str> {
+    let is_key = |key: &Term<&str>| match key {
+        Term::Num(_) => true,
+        Term::Str(None, parts) => !parts.iter().any(|part| matches!(part, StrPart::Term(_))),
+        _ => false,
+    };
+    let is_fixed = |(part, _): &(Part<Term<&str>>, _)| match part {
+        Part::Index(key) => is_key(key),
+        Part::Range(from, to) => from.is_none() && to.is_none(),
+    };
+    match term {
+        // A key that is no literal is found in the input of the whole path, which a step of its own would not see.
+        Term::Path(start, Path(parts)) if parts.iter().all(is_fixed) => {
+            parts.into_iter().fold(roomy(*start), |before, (part, opt)| {
+                let before = match &part {
+                    Part::Index(key) => pipe(before, Term::Call(natives::ROOM, vec![key.clone()])),
+                    Part::Range(..) => before,
+                };
+                pipe(before, Term::Path(Box::new(Term::Id), Path(vec![(part, opt)])))
+            })
+        }
+        Term::BinOp(left, op @ (BinaryOp::Pipe(None) | BinaryOp::Comma), right) => {
+            Term::BinOp(Box::new(roomy(*left)), op, Box::new(roomy(*right)))
+        }
+        other => other,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
+use jaq_core::box_iter::box_once;
 use jaq_core::native::{Filter, Fun, bome, run, v};
-use jaq_core::{Error, RunPtr, ValR};
-use jaq_json::{Num, Val};
+use jaq_core::{Error, Native, RunPtr, ValR};
+use jaq_json::{Map, Num, Rc, Val};
 
 use super::{Data, Fault, LONGEST_MESSAGE, value};
 use crate::pipeline::json::check::check;
@@ -15,6 +16,13 @@ pub(super) const TEXT: &str = "klog_text";
 /// Its two arguments multiplied: what `*` stands on where a string may be repeated.
 pub(super) const TIMES: &str = "klog_times";
 
+/// Its input, which an update of what lies under the key in its argument makes room in: null becomes an object or an
+/// array as in jq, and an array becomes long enough. jaq fails there.
+pub(super) const ROOM: &str = "klog_room";
+
+/// Most elements that an update by index lengthens an array to.
+const LONGEST_ROOM: usize = 100_000;
+
 /// Most bytes of a string that `*` makes.
 const LONGEST_REPEAT: usize = 64 << 20;
 
@@ -24,7 +32,10 @@ const LEFT_OUT: &[&str] = &["debug_empty", "stderr_empty", "env", "fromjson", "t
 /// Every native function that a filter may call.
 pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
     let theirs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    theirs.filter(|(name, ..)| !LEFT_OUT.contains(name)).chain(own().into_iter().map(run::<Data>))
+    theirs
+        .filter(|(name, ..)| !LEFT_OUT.contains(name))
+        .chain(own().into_iter().map(run::<Data>))
+        .chain([room()])
 }
 
 fn own() -> [Filter<RunPtr<Data>>; 5] {
@@ -46,6 +57,37 @@ fn own() -> [Filter<RunPtr<Data>>; 5] {
         ("fromjson", v(0), |cv| bome(from_json(cv.1))),
         ("tonumber", v(0), |cv| bome(to_number(cv.1))),
     ]
+}
+
+fn room() -> Fun<Data> {
+    let native = Native::<Data>::new(|mut cv| {
+        cv.0.pop_var();
+        bome(Ok(cv.1))
+    });
+    let native = native.with_paths(|mut cv| {
+        cv.0.pop_var();
+        box_once(Ok(cv.1))
+    });
+    let native = native.with_update(|mut cv, update| {
+        let key = cv.0.pop_var();
+        update(make_room(cv.1, &key))
+    });
+    (ROOM, v(1), native)
+}
+
+fn make_room(value: Val, key: &Val) -> Val {
+    match (value, key) {
+        (Val::Null, Val::TStr(_)) => Val::obj(Map::default()),
+        (Val::Null, Val::Num(_)) => make_room(Val::Arr(Vec::new().into()), key),
+        (Val::Arr(mut values), Val::Num(Num::Int(index))) => {
+            let needed = usize::try_from(*index).unwrap_or(0).saturating_add(1);
+            if values.len() < needed && needed <= LONGEST_ROOM {
+                Rc::make_mut(&mut values).resize(needed, Val::Null);
+            }
+            Val::Arr(values)
+        }
+        (value, _) => value,
+    }
 }
 
 fn times(left: Val, right: Val) -> ValR<Val> {
@@ -101,6 +143,18 @@ fn to_number(input: Val) -> ValR<Val> {
 fn cannot_parse(input: &Val, what: &str, why: impl fmt::Display) -> Error<Val> {
     let shown = one_line(&input, LONGEST_MESSAGE / 2);
     Error::str(format_args!("cannot parse {shown} as {what}: {why}"))
+}
+
+/// What an error says: the bare text where it is a string's.
+pub(super) fn message(error: Error<Val>, limit: usize) -> String {
+    let shown = one_line(&error, limit);
+    if !shown.starts_with('"') {
+        return shown;
+    }
+    match error.into_val() {
+        Val::TStr(text) => one_line(&String::from_utf8_lossy(&text), limit),
+        _ => shown,
+    }
 }
 
 /// `message` without line breaks and other control characters, cut off behind `limit` letters. What lies behind the

@@ -36,10 +36,48 @@ impl Open {
         let last = self.count.wrapping_sub(1);
         self.bits.get(last / 64).is_some_and(|word| word & (1 << (last % 64)) != 0)
     }
+
+    /// Passes over a key, its colon and the blanks around it.
+    #[inline]
+    fn key(&self, text: &[u8], from: usize, watch: &mut impl Watch) -> Result<usize, Wrong> {
+        if text.get(from) != Some(&b'"') {
+            return Err(wrong(text, from, "expected a key in quotes"));
+        }
+        let end = string(text, from + 1)?;
+        if self.count == 1 {
+            watch.key(from + 1..end - 1);
+        }
+        let at = blank(text, end);
+        if text.get(at) != Some(&b':') {
+            return Err(wrong(text, at, "expected ':'"));
+        }
+        Ok(blank(text, at + 1))
+    }
+}
+
+/// Who is told of the members of the outermost object while a value is checked.
+pub(in crate::pipeline) trait Watch {
+    /// A key lies in this range, quotes left out.
+    fn key(&mut self, key: Range<usize>);
+    /// The value of the last key lies in this range.
+    fn value(&mut self, value: Range<usize>);
+}
+
+impl Watch for () {
+    #[inline(always)]
+    fn key(&mut self, _: Range<usize>) {}
+
+    #[inline(always)]
+    fn value(&mut self, _: Range<usize>) {}
 }
 
 /// Where the value lies in `text`, blanks around it left out.
 pub(in crate::pipeline) fn check(text: &[u8]) -> Result<Range<usize>, Wrong> {
+    check_watched(text, &mut ())
+}
+
+/// As [`check`], and tells `watch` of the members of an outermost object.
+pub(in crate::pipeline) fn check_watched(text: &[u8], watch: &mut impl Watch) -> Result<Range<usize>, Wrong> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(Wrong::At(error.valid_up_to(), "the bytes are not UTF-8"));
     }
@@ -48,14 +86,15 @@ pub(in crate::pipeline) fn check(text: &[u8]) -> Result<Range<usize>, Wrong> {
         return Err(Wrong::Empty);
     }
     let mut open = Open { bits: [0; depth::LIMIT / 64], count: 0 };
-    let mut at = start;
+    let (mut at, mut member) = (start, start);
     loop {
         at = match text.get(at) {
             Some(b'{') => {
                 open.push(true)?;
                 at = blank(text, at + 1);
                 if text.get(at) != Some(&b'}') {
-                    at = key(text, at)?;
+                    at = open.key(text, at, watch)?;
+                    member = if open.count == 1 { at } else { member };
                     continue;
                 }
                 open.count -= 1;
@@ -78,9 +117,15 @@ pub(in crate::pipeline) fn check(text: &[u8]) -> Result<Range<usize>, Wrong> {
                 let after = blank(text, at);
                 return if after == text.len() { Ok(start..at) } else { Err(Wrong::Trailing(after)) };
             }
+            if open.count == 1 && open.in_object() {
+                watch.value(member..at);
+            }
             at = blank(text, at);
             match (text.get(at), open.in_object()) {
-                (Some(b','), true) => at = key(text, blank(text, at + 1))?,
+                (Some(b','), true) => {
+                    at = open.key(text, blank(text, at + 1), watch)?;
+                    member = if open.count == 1 { at } else { member };
+                }
                 (Some(b','), false) => at = blank(text, at + 1),
                 (Some(b'}'), true) | (Some(b']'), false) => {
                     open.count -= 1;
@@ -106,19 +151,6 @@ pub(in crate::pipeline) fn blank(text: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// Passes over a key, its colon and the blanks around it.
-#[inline]
-fn key(text: &[u8], at: usize) -> Result<usize, Wrong> {
-    if text.get(at) != Some(&b'"') {
-        return Err(wrong(text, at, "expected a key in quotes"));
-    }
-    let at = blank(text, string(text, at + 1)?);
-    if text.get(at) != Some(&b':') {
-        return Err(wrong(text, at, "expected ':'"));
-    }
-    Ok(blank(text, at + 1))
 }
 
 #[inline]

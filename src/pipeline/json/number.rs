@@ -5,7 +5,7 @@ use std::io::Write;
 /// What jq prints for a number beyond the range of doubles.
 const LARGEST: &[u8] = b"1.7976931348623157e+308";
 
-/// More digits than a finite double can have in front of the point.
+/// Digits of an integer that is surely a finite double; longer ones are printed as doubles.
 const MOST_DIGITS: usize = 308;
 
 /// Appends an integer.
@@ -54,6 +54,9 @@ fn push_largest(out: &mut Vec<u8>, negative: bool) {
 pub(in crate::pipeline) fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     match text {
         b"-0" => out.push(b'0'),
+        _ if text.len() > MOST_DIGITS && text.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9')) => {
+            push_double(out, double(text));
+        }
         _ if exceeds_doubles(text) => push_largest(out, text.first() == Some(&b'-')),
         _ => out.extend_from_slice(text),
     }
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn texts_keep_their_digits_within_the_range_of_doubles() {
-        let nines = "9".repeat(400);
+        let (nines, long, least) = ("9".repeat(400), "1".repeat(308), format!("1{}", "0".repeat(308)));
         for (text, printed) in [
             ("-0", "0"),
             ("-0.0", "-0.0"),
@@ -114,6 +117,8 @@ mod tests {
             ("-1e1000", "-1.7976931348623157e+308"),
             ("1e-1000", "1e-1000"),
             (&nines, "1.7976931348623157e+308"),
+            (&long, &long),
+            (&least, "1e+308"),
         ] {
             let mut out = Vec::new();
             push_text(&mut out, text.as_bytes());

@@ -9,7 +9,11 @@ pub(in crate::pipeline) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         rest = match tail.get(1) {
-            Some(b'u') => unicode(tail, out),
+            Some(b'u') => {
+                let (letter, behind) = unicode(tail);
+                out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                behind
+            }
             Some(&letter) => {
                 out.push(match letter {
                     b'b' => 0x08,
@@ -27,8 +31,8 @@ pub(in crate::pipeline) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// Appends what the `\uXXXX` at the start of `text` stands for, with its second half if it has one; gives the rest.
-fn unicode<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+/// The letter of the `\uXXXX` at the start of `text`, with its second half if it has one, and what follows.
+fn unicode(text: &[u8]) -> (char, &[u8]) {
     let (first, rest) = (hex(text), text.get(6..).unwrap_or_default());
     let (letter, rest) = match (first, hex(rest)) {
         (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) => {
@@ -37,15 +41,42 @@ fn unicode<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         }
         (code, _) => (code.and_then(char::from_u32), rest),
     };
-    let letter = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
-    out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-    rest
+    (letter.unwrap_or(char::REPLACEMENT_CHARACTER), rest)
 }
 
 /// The number in `\uXXXX` at the start of `text`.
 fn hex(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
     digits.iter().try_fold(0, |code, &digit| Some(code << 4 | char::from(digit).to_digit(16)?))
+}
+
+/// Appends a checked JSON string, given by its inside, with only the escapes that it needs.
+pub(in crate::pipeline) fn push_again(out: &mut Vec<u8>, raw: &[u8]) {
+    out.push(b'"');
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        rest = match tail.get(1) {
+            Some(b'u') => {
+                let (letter, behind) = unicode(tail);
+                push_escaped(out, letter.encode_utf8(&mut [0; 4]).as_bytes());
+                behind
+            }
+            Some(b'/') => {
+                out.push(b'/');
+                tail.get(2..).unwrap_or_default()
+            }
+            // The short escapes are those that are written.
+            _ => {
+                let (escape, behind) = tail.split_at(tail.len().min(2));
+                out.extend_from_slice(escape);
+                behind
+            }
+        };
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 /// Appends `text` as a JSON string, quotes included. Invalid UTF-8 becomes U+FFFD.
@@ -104,6 +135,19 @@ mod tests {
         assert_eq!(plain(r"\ud800x\udc00"), "\u{fffd}x\u{fffd}");
         assert_eq!(plain(r"\ud800\ud83d\ude00"), "\u{fffd}😀");
         assert_eq!(plain(r"\ud800\u0041"), "\u{fffd}A");
+    }
+
+    #[test]
+    fn a_string_again_is_the_same_as_read_and_quoted() {
+        for raw in
+            [r#"a\"\\\/\b\f\n\r\tz"#, r"\u0022\u005c\u0000\u007f\u00e9\ud83d\ude00\ud800\u000a", "plain é"]
+        {
+            let (mut again, mut text, mut quoted) = (Vec::new(), Vec::new(), Vec::new());
+            push_again(&mut again, raw.as_bytes());
+            unescape(raw.as_bytes(), &mut text);
+            push_quoted(&mut quoted, &text);
+            assert_eq!(String::from_utf8(again), String::from_utf8(quoted));
+        }
     }
 
     #[test]
