@@ -105,11 +105,22 @@ macro_rules! structs {
                 Ok(())
             }
 
+            #[allow(unused_variables)]
             fn shape(version: $crate::codec::Version) -> $crate::codec::Shape {
                 let default = Self::default();
                 let fields: &[Option<$crate::codec::FieldShape>] =
                     &[$( $crate::codec::field!(shape default, version, $field, [$($($opts)*)?]) ),*];
                 $crate::codec::Shape::Struct { null: false, fields: fields.iter().flatten().cloned().collect() }
+            }
+
+            #[allow(unused_variables)]
+            fn value(&self, version: $crate::codec::Version) -> $crate::codec::Value {
+                let fields: Vec<Option<(&'static str, $crate::codec::Value)>> = vec![$(
+                    $crate::codec::field!(
+                        value self, version, $field, $ty, $crate::codec::field!(default $($default)?), [$($($opts)*)?]
+                    )
+                ),*];
+                $crate::codec::Value::Struct(fields.into_iter().flatten().collect())
             }
         }
     )*};
@@ -233,6 +244,24 @@ macro_rules! field {
         ($range).contains(&$version.number).then(|| {
             $crate::codec::FieldShape::of(stringify!($field), None, &$default.$field, $version)
         })
+    };
+
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr, []) => {
+        Some((stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
+    };
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr,
+        [$range:expr, tag $tag:literal $($rest:tt)*]) => {
+        {
+            let default: $ty = $default;
+            (($range).contains(&$version.number) && $self.$field != default)
+                .then(|| (stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
+        }
+    };
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr,
+        [$range:expr $(, $($rest:tt)*)?]) => {
+        ($range)
+            .contains(&$version.number)
+            .then(|| (stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
     };
 
     (absent $version:ident, $field:ident, [, ignorable]) => {};
