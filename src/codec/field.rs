@@ -29,13 +29,21 @@ pub trait Wire: Sized {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError>;
     /// Puts the value.
     fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError>;
+    /// Takes a value that lies in a tagged field: only a struct that may be null lies there in another way.
+    fn read_tagged(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        Self::read(reader, version)
+    }
+    /// Puts the value into a tagged field.
+    fn write_tagged(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+        self.write(writer, version)
+    }
     /// How a value lies on the wire.
     fn shape(version: Version) -> Shape;
     /// The value for showing, with the fields that `version` has; tagged ones only where they differ from their default.
     fn value(&self, version: Version) -> Value;
 }
 
-/// A [`Wire`] type made of fields; where it may be null, a byte before it says so.
+/// A [`Wire`] type made of fields; where it may be null, a byte before it says so: -1, in tagged fields 0.
 pub trait Struct: Wire {}
 
 macro_rules! fixed {
@@ -154,6 +162,13 @@ impl<S: Struct> Wire for Option<S> {
                 Ok(())
             }
         }
+    }
+    fn read_tagged(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        if reader.uvarint()? == 0 { Ok(None) } else { S::read(reader, version).map(Some) }
+    }
+    fn write_tagged(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+        writer.uvarint(self.is_some().into());
+        self.as_ref().map_or(Ok(()), |value| value.write(writer, version))
     }
     fn shape(version: Version) -> Shape {
         S::shape(version).with_null(true)

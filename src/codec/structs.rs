@@ -182,7 +182,7 @@ macro_rules! field {
     (read_tag $reader:ident, $version:ident, $field:ident, $tag:ident, $known:ident,
         [$range:expr, tag $number:literal $($rest:tt)*]) => {
         if $tag == $number && ($range).contains(&$version.number) {
-            $field = $crate::codec::Wire::read($reader, $version)?;
+            $field = $crate::codec::Wire::read_tagged($reader, $version)?;
             $known = true;
         }
     };
@@ -274,7 +274,7 @@ macro_rules! field {
         if ($range).contains(&$version.number) {
             let default: $ty = $default;
             if $self.$field != default {
-                $writer.tagged($tag, |writer| $crate::codec::Wire::write(&$self.$field, writer, $version))?;
+                $writer.tagged($tag, |writer| $crate::codec::Wire::write_tagged(&$self.$field, writer, $version))?;
             }
         }
     };

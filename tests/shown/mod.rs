@@ -6,7 +6,7 @@ use klog::codec::Value;
 use serde_json::{Value as Json, json};
 
 /// A tree as Kafka would write it, but for the names, which are in snake case.
-pub fn as_json(value: &Value) -> Json {
+pub(crate) fn as_json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Bool(value) => json!(value),
@@ -22,7 +22,7 @@ pub fn as_json(value: &Value) -> Json {
 }
 
 /// Kafka's JSON with its names in snake case.
-pub fn in_snake_case(json: Json) -> Json {
+pub(crate) fn in_snake_case(json: Json) -> Json {
     match json {
         Json::Array(values) => values.into_iter().map(in_snake_case).collect(),
         Json::Object(fields) => {
@@ -33,7 +33,7 @@ pub fn in_snake_case(json: Json) -> Json {
 }
 
 /// A name of Kafka's in snake case.
-pub fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     let mut out = String::new();
     for letter in name.chars() {
         if letter.is_ascii_uppercase() && !out.is_empty() {
