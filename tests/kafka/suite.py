@@ -232,10 +232,11 @@ def fields(line):
 
 
 def rolled_topic(world, topic):
-    """A topic of klog's with batches of every codec in several segments; returns its folder."""
+    """A topic of klog's with batches of every codec in several segments; returns its folder. The active segment
+    has no index files yet: klog writes them when it rolls."""
     world.run("topic", "create", topic, "-c", "segment.bytes=1048576", to=world.klog_address)
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"]:
-        world.run("produce", topic, "-z", codec, "--batch-bytes", "16K", stdin=world.lines, to=world.klog_address)
+        world.run("produce", topic, "-z", codec, "--batch-bytes", "16K", stdin=5 * world.lines, to=world.klog_address)
     return os.path.join(world.data, f"{topic}-0")
 
 
@@ -273,12 +274,21 @@ def test_klog_decodes_its_internal_topics_as_kafka_does(world):
                 payload = line.partition(" payload: ")[2]
                 if payload.startswith("{"):
                     payload = json.loads(payload)
-                    assert snake(payload["data"]) == row["value"], (row, payload)
+                    assert snake(payload["data"]) == plain(row["value"]), (row, payload)
                     assert int(payload["version"]) == row["version"], (row, payload)
                 else:
                     assert row["value"] is None and "<DELETE>" in payload, (row, line)
                 seen += 1
         assert seen > 2, (topic, seen)
+
+
+def plain(value):
+    """klog's JSON with its bytes as Kafka writes them."""
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return value["base64"] if list(value) == ["base64"] else {name: plain(one) for name, one in value.items()}
+    return value
 
 
 def snake(value):

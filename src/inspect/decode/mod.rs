@@ -110,7 +110,7 @@ impl Kind {
         let (stem, ending) = name.split_once('.')?;
         let base = (stem.len() == 20).then(|| stem.parse::<i64>().ok()).flatten();
         match ending {
-            "log" => Some(Self::Log(topic_of(path))),
+            "log" => base.map(|_| Self::Log(topic_of(path))),
             "index" => base.map(Self::OffsetIndex),
             "timeindex" => base.map(Self::TimeIndex),
             "txnindex" => Some(Self::TransactionIndex),
@@ -194,7 +194,13 @@ pub fn find(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, Kind)>> {
                 }
             }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => keep([path.to_path_buf()], &mut found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            keep([path.to_path_buf()], &mut found)?;
+            // A segment may be called anything when it is meant by name; in folders only offsets are (`klog.log` is text).
+            if found.is_empty() && path.extension().is_some_and(|ending| ending == "log") {
+                found.push((path.to_path_buf(), Kind::Log(topic_of(&std::path::absolute(path)?))));
+            }
+        }
         Err(error) => return Err(error),
     }
     Ok(found)
@@ -277,6 +283,7 @@ mod tests {
         assert_eq!(of("/d/replication-offset-checkpoint"), Some(Kind::Offsets));
         assert_eq!(of("/d/t-0/leader-epoch-checkpoint"), Some(Kind::LeaderEpochs));
         assert_eq!(of("/d/t-0/00000000000000000000.log.deleted"), None);
+        assert_eq!(of("/d/klog.log"), None);
         assert_eq!(of("/d/.lock"), None);
     }
 }
