@@ -6,6 +6,8 @@ mod shown;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::IoSlice;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use bytes::Bytes;
@@ -13,6 +15,8 @@ use kafka_dumps::{data, dumped, field, number};
 use klog::codec::Value;
 use klog::inspect::decode::{Finding, Kind, RealDisk, Row, decode, find};
 use klog::record::{Batch, BatchHeader, Decompressor, TimestampType};
+use klog::storage::disk::{Disk, Mode};
+use klog::storage::sim::SimDisk;
 use serde_json::Value as Json;
 
 /// A batch as klog sees it.
@@ -329,6 +333,43 @@ fn every_file_of_the_folder_is_decoded_without_a_finding() {
     assert_eq!(rows, [[Value::Int(0), Value::Int(0)]]);
     let (_, rows, _) = decoded("recovery-point-offset-checkpoint");
     assert!(rows.contains(&vec!["codec-zstd".into(), Value::Int(0), Value::Int(96)]), "{rows:?}");
+}
+
+/// Any bytes get an answer: files cut and flipped wherever one likes never bring the decoder down, and what is not
+/// as Kafka wrote it is never shown as a whole file without a finding.
+#[test]
+fn damaged_files_are_decoded_as_far_as_they_go() {
+    let disk = SimDisk::new(1);
+    let mut draw = 7u64;
+    for (path, kind) in find(&RealDisk, &data()).unwrap() {
+        let whole = fs::read(&path).unwrap();
+        if whole.is_empty() {
+            continue;
+        }
+        let place = Path::new("/").join(path.file_name().unwrap());
+        for _ in 0..60 {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (draw >> 33) as usize % whole.len();
+            let mut bytes = whole.clone();
+            match draw >> 62 {
+                0 => bytes.truncate(at),
+                1 => bytes.extend_from_slice(&draw.to_be_bytes()),
+                _ => bytes[at] ^= (draw >> 20) as u8 | 1,
+            }
+            let file = disk.open(&place, Mode::Create).unwrap();
+            file.set_len(0).unwrap();
+            file.write_vectored_at(&[IoSlice::new(&bytes)], 0).unwrap();
+            let mut rows = 0;
+            let findings = decode(&*disk, &place, kind, &mut |_| {
+                rows += 1;
+                true
+            });
+            let findings = findings.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            if kind == Kind::ProducerSnapshot {
+                assert!(!findings.is_empty(), "{} at {at}", path.display());
+            }
+        }
+    }
 }
 
 fn klog(arguments: &[&str]) -> Output {

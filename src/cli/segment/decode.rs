@@ -172,7 +172,7 @@ impl Layout {
         let log = matches!(self.kind, Kind::Log(_));
         self.for_people
             && log
-            && matches!(column, "position" | "timestamp" | "producer_epoch" | "type_id" | "version" | "error")
+            && matches!(column, "position" | "timestamp" | "producer_epoch" | "version" | "error")
     }
 
     fn columns(&self) -> Vec<&'static str> {

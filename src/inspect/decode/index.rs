@@ -108,3 +108,75 @@ pub(super) fn transactions(file: &dyn DiskFile, sink: Sink<'_>) -> io::Result<Ve
         sink([Value::from(version)].into_iter().chain(numbers).collect())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::storage::Disk;
+    use crate::storage::disk::Mode;
+    use crate::storage::sim::SimDisk;
+
+    type Decode = fn(&dyn DiskFile, Sink<'_>) -> io::Result<Vec<Finding>>;
+
+    fn decoded(bytes: &[u8], decode: Decode) -> (Vec<Vec<Value>>, Vec<u64>) {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).unwrap();
+        let file = disk.open(Path::new("/d/x"), Mode::Create).unwrap();
+        file.write_vectored_at(&[io::IoSlice::new(bytes)], 0).unwrap();
+        let mut rows = Vec::new();
+        let findings = decode(file.as_ref(), &mut |row| {
+            rows.push(row);
+            true
+        });
+        (rows, findings.unwrap().iter().map(|finding| finding.position).collect())
+    }
+
+    fn entry(offset: i32, position: u32) -> Vec<u8> {
+        [offset.to_be_bytes(), position.to_be_bytes()].concat()
+    }
+
+    fn row(offset: i64, position: i64) -> Vec<Value> {
+        vec![Value::Int(offset), Value::Int(position)]
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_log_and_preallocated_space_is_no_entry() {
+        let decode: Decode = |file, sink| offsets(file, 100, sink);
+        let mut bytes = [entry(9, 50), entry(19, 90)].concat();
+        let rows = vec![row(109, 50), row(119, 90)];
+        assert_eq!(decoded(&bytes, decode), (rows.clone(), vec![]));
+        bytes.extend_from_slice(&[0; 8 * 10_000]);
+        assert_eq!(decoded(&bytes, decode), (rows.clone(), vec![]));
+        bytes.extend_from_slice(&[0; 3]);
+        assert_eq!(decoded(&bytes, decode), (rows, vec![]), "zeros of any length");
+        assert_eq!(decoded(&[0; 8], decode), (vec![row(100, 0)], vec![]));
+        assert_eq!(decoded(&[], decode), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_does_not_rise_and_half_entries_are_found_and_the_rest_shown() {
+        let decode: Decode = |file, sink| offsets(file, 0, sink);
+        let bytes = [entry(9, 50), entry(9, 90), vec![0; 8], entry(30, 100), vec![1, 2]].concat();
+        assert_eq!(decoded(&bytes, decode), (vec![row(9, 50), row(9, 90), row(30, 100)], vec![8, 16, 32]));
+        let (rows, findings) = decoded(&[0xff; 8 * 5000], decode);
+        assert_eq!((rows.len(), findings.len()), (5000, MANY), "findings do not fill the memory");
+    }
+
+    #[test]
+    fn times_and_aborted_transactions() {
+        let time =
+            |timestamp: i64, offset: i32| [&timestamp.to_be_bytes()[..], &offset.to_be_bytes()].concat();
+        let decode: Decode = |file, sink| times(file, 7, sink);
+        let bytes = [time(1000, 1), time(2000, 1), time(1500, 2)].concat();
+        assert_eq!(decoded(&bytes, decode), (vec![row(1000, 8), row(2000, 8), row(1500, 9)], vec![24]));
+        let mut aborted = vec![0, 0];
+        (1..5).for_each(|number: i64| aborted.extend_from_slice(&number.to_be_bytes()));
+        let rows = vec![(0..5).map(Value::Int).collect::<Vec<_>>()];
+        assert_eq!(decoded(&aborted, transactions), (rows.clone(), vec![]));
+        let mut newer = aborted.clone();
+        newer.extend_from_slice(&[9; ABORTED]);
+        assert_eq!(decoded(&newer, transactions), (rows, vec![34]));
+    }
+}

@@ -116,8 +116,6 @@ impl Kind {
             "txnindex" => Some(Self::TransactionIndex),
             "snapshot" => Some(Self::ProducerSnapshot),
             "checkpoint" => Some(Self::Log(Some(InternalTopic::Metadata))),
-            // What recovery cut off, kept beside the segment.
-            _ if ending.starts_with("log.cut-") => Some(Self::Log(topic_of(path))),
             _ => None,
         }
     }
@@ -196,14 +194,19 @@ pub fn find(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, Kind)>> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             keep([path.to_path_buf()], &mut found)?;
-            // A segment may be called anything when it is meant by name; in folders only offsets are (`klog.log` is text).
-            if found.is_empty() && path.extension().is_some_and(|ending| ending == "log") {
+            // A segment meant by name may be called anything, and what recovery cut off one is no part of a folder's logs.
+            if found.is_empty() && is_log_by_name(path) {
                 found.push((path.to_path_buf(), Kind::Log(topic_of(&std::path::absolute(path)?))));
             }
         }
         Err(error) => return Err(error),
     }
     Ok(found)
+}
+
+fn is_log_by_name(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".log") || name.contains(".log.cut-")
 }
 
 fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
@@ -276,7 +279,6 @@ mod tests {
         assert_eq!(of("/d/t-0/00000000000000000042.index"), Some(Kind::OffsetIndex(42)));
         assert_eq!(of("/d/t-0/00000000000000000042.timeindex"), Some(Kind::TimeIndex(42)));
         assert_eq!(of("/d/t-0/x.index"), None, "offsets in it are relative to what only the name tells");
-        assert_eq!(of("/d/__consumer_offsets-7/00000000000000000000.log.cut-1"), offsets);
         let metadata = Some(Kind::Log(Some(InternalTopic::Metadata)));
         assert_eq!(of("/d/__cluster_metadata-0/00000000000000000101-0000000001.checkpoint"), metadata);
         assert_eq!(of("/d/bootstrap.checkpoint"), metadata);
@@ -285,5 +287,27 @@ mod tests {
         assert_eq!(of("/d/t-0/00000000000000000000.log.deleted"), None);
         assert_eq!(of("/d/klog.log"), None);
         assert_eq!(of("/d/.lock"), None);
+    }
+
+    #[test]
+    fn folders_are_searched_one_level_down_and_a_file_is_taken_at_its_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("__transaction_state-3");
+        std::fs::create_dir(&inner).unwrap();
+        let names = ["00000000000000000000.log", "00000000000000000000.log.cut-1", "my.log", "note.txt"];
+        for name in names {
+            std::fs::write(inner.join(name), "").unwrap();
+        }
+        std::fs::write(folder.path().join("klog.log"), "text").unwrap();
+        std::fs::write(folder.path().join("meta.properties"), "a=b").unwrap();
+        let log = Kind::Log(Some(InternalTopic::Transactions));
+        let found = find(&RealDisk, folder.path()).unwrap();
+        let wanted = [(inner.join(names[0]), log), (folder.path().join("meta.properties"), Kind::Properties)];
+        assert_eq!(found, wanted);
+        for name in &names[..3] {
+            assert_eq!(find(&RealDisk, &inner.join(name)).unwrap(), [(inner.join(name), log)]);
+        }
+        assert_eq!(find(&RealDisk, &inner.join(names[3])).unwrap(), []);
+        assert_eq!(find(&RealDisk, &inner.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

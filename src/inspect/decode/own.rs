@@ -115,3 +115,68 @@ fn journal(bytes: &[u8], sink: Sink<'_>) -> io::Result<Vec<Finding>> {
     names.into_iter().all(|name| sink(vec![name.into()]));
     Ok(Vec::new())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::sim::SimDisk;
+
+    fn decoded(disk: &dyn Disk, name: &str, own: Own) -> (Vec<Row>, usize) {
+        let mut rows = Vec::new();
+        let findings = decode(disk, &Path::new("/d").join(name), own, &mut |row| {
+            assert_eq!(row.len(), columns(own).len());
+            rows.push(row);
+            true
+        });
+        (rows, findings.unwrap().len())
+    }
+
+    fn put(disk: &Arc<SimDisk>, name: &str, kind: [u8; 4], payload: &[u8]) {
+        checkpoint::replace(disk.as_ref(), &Path::new("/d").join(name), kind, 1, payload).unwrap();
+    }
+
+    #[test]
+    fn klogs_files_are_decoded() {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).unwrap();
+        let mut logs = vec![0, 0, 0, 1, 0, 3, b'a', b'-', b'0'];
+        logs.extend_from_slice(&1u128.to_be_bytes());
+        logs.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 3]);
+        put(&disk, "klog-checkpoint", *b"logs", &logs);
+        let row: Row = vec![
+            "a-0".into(),
+            "AAAAAAAAAAAAAAAAAAAAAQ".into(),
+            Value::Int(5),
+            Value::Int(9),
+            true.into(),
+            true.into(),
+        ];
+        assert_eq!(decoded(disk.as_ref(), "klog-checkpoint", Own::Checkpoint), (vec![row], 0));
+        put(&disk, "klog-start", *b"strt", &7i64.to_be_bytes());
+        assert_eq!(decoded(disk.as_ref(), "klog-start", Own::Start), (vec![vec![Value::Int(7)]], 0));
+        let damage: Vec<u8> = (1..6i64).flat_map(i64::to_be_bytes).collect();
+        put(&disk, "klog-damage", *b"damg", &damage);
+        let row = (1..6).map(Value::Int).collect();
+        assert_eq!(decoded(disk.as_ref(), "klog-damage", Own::Damage), (vec![row], 0));
+        put(&disk, "klog-mark", *b"mark", &[]);
+        assert_eq!(decoded(disk.as_ref(), "klog-mark", Own::Mark), (vec![vec![Value::Int(1)]], 0));
+    }
+
+    #[test]
+    fn another_kind_and_damage_are_found() {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).unwrap();
+        put(&disk, "klog-start", *b"damg", &7i64.to_be_bytes());
+        assert_eq!(decoded(disk.as_ref(), "klog-start", Own::Start), (vec![], 1));
+        put(&disk, "klog-start", *b"strt", &[1, 2]);
+        assert_eq!(decoded(disk.as_ref(), "klog-start", Own::Start), (vec![], 1));
+        let file = disk.open(Path::new("/d/klog-dirty"), Mode::Create).unwrap();
+        file.write_vectored_at(&[IoSlice::new(&[0, 3, b'a'])], 0).unwrap();
+        assert_eq!(decoded(disk.as_ref(), "klog-dirty", Own::Dirty), (vec![], 0), "a half name is no damage");
+        let missing = decode(disk.as_ref(), Path::new("/d/klog-clean"), Own::Clean, &mut |_| true);
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
