@@ -393,6 +393,14 @@ fn the_command_says_it_in_every_format_and_by_its_exit_code() {
     let all: Vec<Json> = serde_json::from_slice(&done.stdout).unwrap();
     assert!(all.len() > 400, "{}", all.len());
 
+    let full = Command::new(env!("CARGO_BIN_EXE_klog"))
+        .args(["segment", "decode", data.to_str().unwrap()])
+        .stdout(fs::File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(full.stderr).unwrap();
+    assert_eq!((full.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+
     let missing = klog(&["/nowhere/at/all.log"]);
     assert_eq!((missing.status.code(), missing.stdout.len()), (Some(3), 0), "{missing:?}");
     assert_eq!(klog(&[data.join("transactions-0/nothing").to_str().unwrap()]).status.code(), Some(3));

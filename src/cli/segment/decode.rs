@@ -1,5 +1,6 @@
 //! `klog segment decode`: entries of files that are not for the eye, for people and for scripts; never writes a file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -62,12 +63,7 @@ pub(super) fn run(context: &Context, args: DecodeArgs) -> Result<Exit, Failure> 
     let mut stream = Stream::new(format);
     let mut exit = Exit::Done;
     for path in &args.paths {
-        let files = match decode::find(&RealDisk, path) {
-            Ok(files) if files.is_empty() => Err(nothing_in(path)),
-            Ok(files) => Ok(files),
-            Err(error) => Err(Failure::io("read", path, &error)),
-        };
-        let files = match files {
+        let files = match files_at(path) {
             Ok(files) => files,
             Err(failure) => {
                 exit = worse(exit, output::failure(&failure));
@@ -83,14 +79,14 @@ pub(super) fn run(context: &Context, args: DecodeArgs) -> Result<Exit, Failure> 
             if alone && kind == Kind::Log(None) {
                 output::notice(context, &format!("{}: {ONLY_MARKERS}", file.display()));
             }
-            match write(&mut stream, &file, kind, format) {
-                Ok((open, findings)) => {
-                    exit = worse(exit, tell(&file, &findings));
-                    if !open {
-                        return Ok(exit);
-                    }
-                }
-                Err(failure) => exit = worse(exit, output::failure(&failure)),
+            let written = write(&mut stream, &file, kind, format)?;
+            let end = match written.findings {
+                Ok(findings) => tell(&file, &findings),
+                Err(error) => output::failure(&Failure::io("read", &file, &error)),
+            };
+            exit = worse(exit, end);
+            if !written.open {
+                return Ok(exit);
             }
         }
     }
@@ -100,6 +96,11 @@ pub(super) fn run(context: &Context, args: DecodeArgs) -> Result<Exit, Failure> 
 
 const ONLY_MARKERS: &str = "not in the folder of an internal topic: only control records are decoded (--as says \
                             otherwise)";
+
+fn files_at(path: &Path) -> Result<Vec<(PathBuf, Kind)>, Failure> {
+    let files = decode::find(&RealDisk, path).map_err(|error| Failure::io("read", path, &error))?;
+    if files.is_empty() { Err(nothing_in(path)) } else { Ok(files) }
+}
 
 fn nothing_in(path: &Path) -> Failure {
     if path.is_dir() {
@@ -115,20 +116,26 @@ fn nothing_in(path: &Path) -> Failure {
     )
 }
 
-/// Writes a file's entries; whether stdout takes more, and what is damaged.
-fn write(
-    stream: &mut Stream,
-    file: &Path,
-    kind: Kind,
-    format: Format,
-) -> Result<(bool, Vec<Finding>), Failure> {
+/// What became of a file.
+struct Written {
+    /// Whether stdout still takes data.
+    open: bool,
+    /// What is damaged, unless the file can not be read.
+    findings: io::Result<Vec<Finding>>,
+}
+
+/// Writes a file's entries. Fails where stdout does, which ends the command.
+fn write(stream: &mut Stream, file: &Path, kind: Kind, format: Format) -> Result<Written, Failure> {
     let layout = Layout { file: file.display().to_string(), kind, for_people: format == Format::Table };
     let mut open = stream.begin(layout.heading(format), &layout.columns());
+    if !matches!(open, Ok(true)) {
+        return Ok(Written { open: open?, findings: Ok(Vec::new()) });
+    }
     let findings = decode::decode(&RealDisk, file, kind, &mut |row| {
         open = stream.push(layout.cells(row));
         matches!(open, Ok(true))
     });
-    Ok((open?, findings.map_err(|error| Failure::io("read", file, &error))?))
+    Ok(Written { open: open?, findings })
 }
 
 /// Says on stderr what is damaged in a file.
