@@ -200,8 +200,8 @@ impl Catalog {
             broker_epoch: i64::from(self.registrations) + 1,
             features: vec![FeatureRange {
                 name: "metadata.version".to_owned(),
-                min_supported: 7,
-                max_supported: 29,
+                min_supported_version: 7,
+                max_supported_version: 29,
             }],
             ..RegisterBroker::default()
         })]

@@ -440,7 +440,7 @@ fn description(group: DescribedGroup, coordinator: i32) -> GroupDescription {
     let member = |member: describe_groups::DescribedGroupMember| MemberDescription {
         assigned: match Assignment::decode(member.member_assignment) {
             Ok(assignment) if consumers => assignment
-                .partitions
+                .assigned_partitions
                 .into_iter()
                 .flat_map(|topic| {
                     let name: Arc<str> = Arc::from(topic.topic);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DecodeError, EncodeError, Reader, Shape, Writer};
+use super::{DecodeError, EncodeError, Reader, Shape, Value, Writer};
 use crate::model::id::TopicId;
 
 /// The version in which a message is read or written.
@@ -29,11 +29,21 @@ pub trait Wire: Sized {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError>;
     /// Puts the value.
     fn write(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError>;
+    /// Takes a value that lies in a tagged field: only a struct that may be null lies there in another way.
+    fn read_tagged(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        Self::read(reader, version)
+    }
+    /// Puts the value into a tagged field.
+    fn write_tagged(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+        self.write(writer, version)
+    }
     /// How a value lies on the wire.
     fn shape(version: Version) -> Shape;
+    /// The value for showing, with the fields that `version` has; tagged ones only where they differ from their default.
+    fn value(&self, version: Version) -> Value;
 }
 
-/// A [`Wire`] type made of fields; where it may be null, a byte before it says so.
+/// A [`Wire`] type made of fields; where it may be null, a byte before it says so: -1, in tagged fields 0.
 pub trait Struct: Wire {}
 
 macro_rules! fixed {
@@ -55,6 +65,9 @@ macro_rules! fixed {
             fn shape(_: Version) -> Shape {
                 $shape
             }
+            fn value(&self, _: Version) -> Value {
+                (*self).into()
+            }
         }
     )*};
 }
@@ -65,7 +78,7 @@ fixed! {
 }
 
 macro_rules! variable {
-    ($([$($generics:tt)*] $ty:ty, $shortest:literal, $read:ident, $write:ident, $value:ident => $borrow:expr, $version:ident => $shape:expr;)*) => {$(
+    ($([$($generics:tt)*] $ty:ty, $shortest:literal, $read:ident, $write:ident, $value:ident => $borrow:expr, $version:ident => $shape:expr, $show:expr;)*) => {$(
         impl<$($generics)*> Wire for $ty {
             #[inline]
             fn min_len(version: Version) -> usize {
@@ -83,19 +96,30 @@ macro_rules! variable {
             fn shape($version: Version) -> Shape {
                 $shape
             }
+            fn value(&self, $version: Version) -> Value {
+                let $value = self;
+                $show
+            }
         }
     )*};
 }
 
 variable! {
-    [] String, 2, string, string, text => text, _version => Shape::String { null: false };
-    [] Option<String>, 2, nullable_string, nullable_string, text => text.as_deref(), _version => Shape::String { null: true };
-    [] Bytes, 4, bytes, bytes, bytes => bytes, _version => Shape::Bytes { null: false };
-    [] Option<Bytes>, 4, nullable_bytes, nullable_bytes, bytes => bytes.as_deref(), _version => Shape::Bytes { null: true };
+    [] String, 2, string, string, text => text, _version => Shape::String { null: false }, text.clone().into();
+    [] Option<String>, 2, nullable_string, nullable_string, text => text.as_deref(),
+        _version => Shape::String { null: true }, text.clone().into();
+    [] Bytes, 4, bytes, bytes, bytes => bytes, _version => Shape::Bytes { null: false }, bytes.clone().into();
+    [] Option<Bytes>, 4, nullable_bytes, nullable_bytes, bytes => bytes.as_deref(),
+        _version => Shape::Bytes { null: true }, bytes.clone().into();
     [T: Wire] Vec<T>, 4, array, nullable_array, elements => Some(elements),
-        version => Shape::Array { null: false, of: Box::new(T::shape(version)) };
+        version => Shape::Array { null: false, of: Box::new(T::shape(version)) }, list(elements, version);
     [T: Wire] Option<Vec<T>>, 4, nullable_array, nullable_array, elements => elements.as_deref(),
-        version => Shape::Array { null: true, of: Box::new(T::shape(version)) };
+        version => Shape::Array { null: true, of: Box::new(T::shape(version)) },
+        elements.as_ref().map_or(Value::Null, |elements| list(elements, version));
+}
+
+fn list<T: Wire>(elements: &[T], version: Version) -> Value {
+    Value::List(elements.iter().map(|element| element.value(version)).collect())
 }
 
 impl Wire for TopicId {
@@ -114,6 +138,9 @@ impl Wire for TopicId {
     }
     fn shape(_: Version) -> Shape {
         Shape::Fixed(16)
+    }
+    fn value(&self, _: Version) -> Value {
+        self.to_string().into()
     }
 }
 
@@ -136,7 +163,17 @@ impl<S: Struct> Wire for Option<S> {
             }
         }
     }
+    fn read_tagged(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        if reader.uvarint()? == 0 { Ok(None) } else { S::read(reader, version).map(Some) }
+    }
+    fn write_tagged(&self, writer: &mut Writer, version: Version) -> Result<(), EncodeError> {
+        writer.uvarint(self.is_some().into());
+        self.as_ref().map_or(Ok(()), |value| value.write(writer, version))
+    }
     fn shape(version: Version) -> Shape {
         S::shape(version).with_null(true)
+    }
+    fn value(&self, version: Version) -> Value {
+        self.as_ref().map_or(Value::Null, |value| value.value(version))
     }
 }

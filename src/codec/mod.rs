@@ -7,6 +7,7 @@ mod shape;
 mod structs;
 #[cfg(test)]
 mod tests;
+mod value;
 mod writer;
 
 pub use error::{DecodeError, EncodeError};
@@ -14,4 +15,5 @@ pub use field::{Struct, Version, Wire};
 pub use reader::{ALLOWANCE_BASE, ALLOWANCE_FACTOR, MAX_STRING, Reader};
 pub use shape::{FieldShape, Shape};
 pub(crate) use structs::{field, structs};
+pub use value::Value;
 pub use writer::{Hole, Writer};

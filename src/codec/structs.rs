@@ -105,11 +105,22 @@ macro_rules! structs {
                 Ok(())
             }
 
+            #[allow(unused_variables)]
             fn shape(version: $crate::codec::Version) -> $crate::codec::Shape {
                 let default = Self::default();
                 let fields: &[Option<$crate::codec::FieldShape>] =
                     &[$( $crate::codec::field!(shape default, version, $field, [$($($opts)*)?]) ),*];
                 $crate::codec::Shape::Struct { null: false, fields: fields.iter().flatten().cloned().collect() }
+            }
+
+            #[allow(unused_variables)]
+            fn value(&self, version: $crate::codec::Version) -> $crate::codec::Value {
+                let fields: Vec<Option<(&'static str, $crate::codec::Value)>> = vec![$(
+                    $crate::codec::field!(
+                        value self, version, $field, $ty, $crate::codec::field!(default $($default)?), [$($($opts)*)?]
+                    )
+                ),*];
+                $crate::codec::Value::Struct(fields.into_iter().flatten().collect())
             }
         }
     )*};
@@ -171,7 +182,7 @@ macro_rules! field {
     (read_tag $reader:ident, $version:ident, $field:ident, $tag:ident, $known:ident,
         [$range:expr, tag $number:literal $($rest:tt)*]) => {
         if $tag == $number && ($range).contains(&$version.number) {
-            $field = $crate::codec::Wire::read($reader, $version)?;
+            $field = $crate::codec::Wire::read_tagged($reader, $version)?;
             $known = true;
         }
     };
@@ -235,6 +246,24 @@ macro_rules! field {
         })
     };
 
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr, []) => {
+        Some((stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
+    };
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr,
+        [$range:expr, tag $tag:literal $($rest:tt)*]) => {
+        {
+            let default: $ty = $default;
+            (($range).contains(&$version.number) && $self.$field != default)
+                .then(|| (stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
+        }
+    };
+    (value $self:ident, $version:ident, $field:ident, $ty:ty, $default:expr,
+        [$range:expr $(, $($rest:tt)*)?]) => {
+        ($range)
+            .contains(&$version.number)
+            .then(|| (stringify!($field), $crate::codec::Wire::value(&$self.$field, $version)))
+    };
+
     (absent $version:ident, $field:ident, [, ignorable]) => {};
     (absent $version:ident, $field:ident, []) => {
         return Err($crate::codec::EncodeError::Field { field: stringify!($field), version: $version.number });
@@ -245,7 +274,7 @@ macro_rules! field {
         if ($range).contains(&$version.number) {
             let default: $ty = $default;
             if $self.$field != default {
-                $writer.tagged($tag, |writer| $crate::codec::Wire::write(&$self.$field, writer, $version))?;
+                $writer.tagged($tag, |writer| $crate::codec::Wire::write_tagged(&$self.$field, writer, $version))?;
             }
         }
     };

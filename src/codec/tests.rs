@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DecodeError, EncodeError, Reader, Shape, Version, Wire, Writer, structs};
+use super::{DecodeError, EncodeError, Reader, Shape, Value, Version, Wire, Writer, structs};
 
 const OLD: Version = Version { number: 1, flexible: false };
 const FLEXIBLE: Version = Version { number: 3, flexible: true };
@@ -23,6 +23,11 @@ structs! {
     /// A struct that may be null.
     struct Inner {
         value: u16,
+    }
+
+    /// One whose tagged field may be null and is not by default.
+    struct Outer {
+        inner: Option<Inner> [0.., tag 0] = Some(Inner::default()),
     }
 }
 
@@ -184,4 +189,39 @@ fn the_shape_is_the_versions() {
     assert_eq!(fields[1].shape, Shape::String { null: true });
     let tags: Vec<_> = fields.iter().filter_map(|field| field.tag).collect();
     assert_eq!((tags, fields[5].default.as_slice()), (vec![0, 4], &[1][..]));
+}
+
+/// `ConsumerGroupMemberMetadataValue` of Apache Kafka 4.3.1 has such a field, and no other message klog knows.
+#[test]
+fn a_tagged_struct_says_null_in_another_way() {
+    for (inner, encoded) in [
+        (Some(Inner::default()), [0].as_slice()),
+        (None, &[1, 0, 1, 0]),
+        (Some(Inner { value: 7 }), &[1, 0, 4, 1, 0, 7, 0]),
+    ] {
+        let outer = Outer { inner };
+        assert_eq!(bytes(&outer, FLEXIBLE).as_deref(), Ok(encoded));
+        assert_eq!(value(encoded, FLEXIBLE), Ok(outer));
+    }
+}
+
+#[test]
+fn a_value_is_shown_with_the_fields_of_its_version() {
+    let shown = Value::Struct(vec![
+        ("always", Value::Int(1)),
+        ("named", Value::Text("n".into())),
+        ("earlier", Value::List(vec![])),
+    ]);
+    assert_eq!(sample().value(OLD), shown);
+    let new = Sample { extra: Some("e".into()), inner: Some(Inner { value: 9 }), ..sample() };
+    let inner = Value::Struct(vec![("value", Value::Int(9))]);
+    let shown = Value::Struct(vec![
+        ("always", Value::Int(1)),
+        ("named", Value::Text("n".into())),
+        ("later", Value::Int(-1)),
+        ("dropped", Value::Int(7)),
+        ("extra", Value::Text("e".into())),
+        ("inner", inner),
+    ]);
+    assert_eq!(new.value(FLEXIBLE), shown, "a tagged field that holds its default is left out");
 }

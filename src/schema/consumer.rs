@@ -22,15 +22,15 @@ structs! {
         /// What the member owns now (cooperative rebalancing).
         owned_partitions: Vec<TopicPartitions> [1.., ignorable],
         /// The generation in which it came to own that, -1 for none.
-        generation: i32 [2.., ignorable] = -1,
+        generation_id: i32 [2.., ignorable] = -1,
         /// The member's rack.
-        rack: Option<String> [3.., ignorable],
+        rack_id: Option<String> [3.., ignorable],
     }
 
     /// What a member is to read, versions 0 to 3 (all alike).
     pub struct Assignment {
         /// Partitions by topic.
-        partitions: Vec<TopicPartitions>,
+        assigned_partitions: Vec<TopicPartitions>,
         /// From the assignor.
         user_data: Option<Bytes>,
     }
@@ -100,8 +100,8 @@ mod tests {
             topics: vec!["a".into(), "b".into()],
             user_data: Some(bytes("09")),
             owned_partitions: owned,
-            generation: 7,
-            rack: Some("r1".into()),
+            generation_id: 7,
+            rack_id: Some("r1".into()),
         };
         let three =
             "0003000000020001610001620000000109000000010001610000000200000000000000010000000700027231";
@@ -114,10 +114,10 @@ mod tests {
             assert_eq!(hex(&whole.encode(version).unwrap()), golden);
             let mut read = whole.clone();
             if version < 3 {
-                read.rack = None;
+                read.rack_id = None;
             }
             if version < 2 {
-                read.generation = -1;
+                read.generation_id = -1;
             }
             if version < 1 {
                 read.owned_partitions.clear();
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn assignments_are_kafkas_in_every_version() {
         let assignment = Assignment {
-            partitions: vec![
+            assigned_partitions: vec![
                 TopicPartitions { topic: "a".into(), partitions: vec![0, 2] },
                 TopicPartitions { topic: "b".into(), partitions: vec![1] },
             ],

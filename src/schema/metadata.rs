@@ -84,9 +84,9 @@ structs! {
         /// The feature's name, e.g. `metadata.version`.
         name: String,
         /// Lowest level.
-        min_supported: i16,
+        min_supported_version: i16,
         /// Highest level.
-        max_supported: i16,
+        max_supported_version: i16,
     }
 
     /// Record type 2.
@@ -150,7 +150,7 @@ structs! {
         /// The feature's name, e.g. `metadata.version`.
         name: String,
         /// The level all brokers work with; 0 takes the feature away.
-        level: i16,
+        feature_level: i16,
     }
 
     /// Record type 15.
@@ -271,8 +271,8 @@ mod tests {
                     }],
                     features: vec![FeatureRange {
                         name: "metadata.version".into(),
-                        min_supported: 7,
-                        max_supported: 30,
+                        min_supported_version: 7,
+                        max_supported_version: 30,
                     }],
                     fenced: false,
                     log_dirs: vec![id],
@@ -327,7 +327,10 @@ mod tests {
                 "0109000102030405060708090a0b0c0d0e0f1000",
             ),
             (
-                MetadataRecord::FeatureLevel(FeatureLevel { name: "metadata.version".into(), level: 29 }),
+                MetadataRecord::FeatureLevel(FeatureLevel {
+                    name: "metadata.version".into(),
+                    feature_level: 29,
+                }),
                 "010c00116d657461646174612e76657273696f6e001d00",
             ),
             (

@@ -1,8 +1,13 @@
 //! Keys and values of the internal topics, and what clients embed in group messages.
 
 pub mod consumer;
+pub mod groups;
+pub mod kraft;
 pub mod metadata;
 pub mod offsets;
+pub mod share;
+pub mod shown;
+pub mod transactions;
 
 use crate::codec::{DecodeError, EncodeError, Reader};
 

@@ -338,6 +338,11 @@ impl Folder {
     }
 }
 
+/// The names of logs in the bytes of a `klog-dirty`, up to its first half record, and how many bytes those take.
+pub fn journal_names(bytes: &[u8]) -> (Vec<String>, u64) {
+    book::read_journal(bytes)
+}
+
 fn has(entries: &[DirEntry], name: &str) -> bool {
     entries.iter().any(|entry| entry.name == name)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::{DecodeError, EncodeError, Reader, Shape, Version, Wire, Writer};
+use crate::codec::{DecodeError, EncodeError, Reader, Shape, Value, Version, Wire, Writer};
 
 /// An error as answers carry it: two bytes, 0 is success. Codes not in the table are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -238,6 +238,9 @@ impl Wire for ErrorCode {
     }
     fn shape(_: Version) -> Shape {
         Shape::Fixed(2)
+    }
+    fn value(&self, _: Version) -> Value {
+        self.0.into()
     }
 }
 

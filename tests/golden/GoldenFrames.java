@@ -24,7 +24,7 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 public final class GoldenFrames {
     private final Random random;
 
-    private GoldenFrames(long seed) {
+    GoldenFrames(long seed) {
         random = new Random(seed);
     }
 
@@ -65,7 +65,10 @@ public final class GoldenFrames {
         System.out.println(kind + " " + api.apiKey() + " " + version + " " + HexFormat.of().formatHex(written.array()));
     }
 
-    private Object draw(Type type) {
+    Object draw(Type type) {
+        if (type instanceof Schema && type.isNullable() && random.nextInt(4) == 0) {
+            return null;
+        }
         if (type instanceof Schema schema) {
             Struct struct = new Struct(schema);
             for (BoundField field : schema.fields()) {

@@ -2,6 +2,7 @@
 
 pub mod progress;
 pub mod rows;
+pub mod stream;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -17,8 +17,8 @@ pub(super) fn subscription(topics: &[String], owned: &[TopicPartition], generati
         // Where Java's cooperative assignor looks for the generation.
         user_data: Some(Bytes::copy_from_slice(&generation.to_be_bytes())),
         owned_partitions: grouped(owned),
-        generation,
-        rack: None,
+        generation_id: generation,
+        rack_id: None,
     };
     subscription.encode(NEWEST).ok()
 }
@@ -27,20 +27,20 @@ pub(super) fn subscription(topics: &[String], owned: &[TopicPartition], generati
 pub(super) fn subscriber(member: &JoinGroupResponseMember) -> Subscriber {
     let told = Subscription::decode(member.metadata.clone()).unwrap_or_default();
     let from_user_data =
-        told.user_data.as_deref().filter(|_| told.generation < 0).and_then(|data| data.first_chunk());
+        told.user_data.as_deref().filter(|_| told.generation_id < 0).and_then(|data| data.first_chunk());
     Subscriber {
         member_id: member.member_id.clone(),
         instance_id: member.group_instance_id.clone(),
         topics: told.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
         owned: flat(told.owned_partitions),
-        generation: from_user_data.map_or(told.generation, |raw| i32::from_be_bytes(*raw)),
+        generation: from_user_data.map_or(told.generation_id, |raw| i32::from_be_bytes(*raw)),
     }
 }
 
 /// Everyone's assignment as the leader sends it.
 pub(super) fn assignments(division: &Division) -> Vec<SyncGroupRequestAssignment> {
     let one = |(member, partitions): (&String, &Vec<TopicPartition>)| {
-        let assignment = Assignment { partitions: grouped(partitions), user_data: None };
+        let assignment = Assignment { assigned_partitions: grouped(partitions), user_data: None };
         Some(SyncGroupRequestAssignment { member_id: member.clone(), assignment: assignment.encode(0).ok()? })
     };
     division.iter().filter_map(one).collect()
@@ -48,7 +48,7 @@ pub(super) fn assignments(division: &Division) -> Vec<SyncGroupRequestAssignment
 
 /// This member's partitions; `None` where the bytes can not be read.
 pub(super) fn assigned(bytes: Bytes) -> Option<Vec<TopicPartition>> {
-    let mut partitions = flat(Assignment::decode(bytes).ok()?.partitions);
+    let mut partitions = flat(Assignment::decode(bytes).ok()?.assigned_partitions);
     partitions.sort();
     Some(partitions)
 }

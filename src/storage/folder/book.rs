@@ -214,7 +214,7 @@ fn journal_record(name: &str) -> Vec<u8> {
 }
 
 /// The names in a journal up to its first half record, and how many bytes those take.
-fn read_journal(bytes: &[u8]) -> (Vec<String>, u64) {
+pub(super) fn read_journal(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut names = Vec::new();
     let mut rest = bytes;
     while let Some((name, after)) = read_record(rest) {
