@@ -16,6 +16,7 @@ pub mod nearest;
 pub mod os;
 pub mod output;
 pub mod produce;
+pub mod segment;
 pub mod signals;
 pub mod times;
 pub mod topic;
@@ -107,6 +108,8 @@ pub enum Command {
     Consume(Box<consume::Args>),
     /// List consumer groups and see how far they have read
     Group(group::Args),
+    /// Read segment files themselves, with no daemon: list, dump, verify, count, cut, repair
+    Segment(Box<segment::Args>),
     /// Show the settings in force and where each came from
     Config(config::Args),
     /// Print the shell code for completion
@@ -181,6 +184,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Produce(args) => produce::run(context, *args),
         Command::Consume(args) => consume::run(context, *args),
         Command::Group(args) => group::run(context, args),
+        Command::Segment(args) => segment::run(context, *args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),
     }

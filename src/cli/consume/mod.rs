@@ -2,7 +2,7 @@
 
 mod ledger;
 mod member;
-mod plan;
+pub(super) mod plan;
 mod reader;
 mod setup;
 mod sink;
