@@ -179,13 +179,12 @@ fn cut(file: &SegmentFile, damage: Damage, leader_epoch: i32) -> Cut {
 }
 
 /// Files in another's place get their own names, where those are free and their offsets go between their neighbours';
-/// otherwise they are set aside whole.
+/// otherwise they are set aside whole. A file without any whole batch keeps no name from another.
 fn place(looked: &mut [Looked]) {
-    let mut taken: Vec<(i64, i64)> = looked
-        .iter()
-        .filter(|one| one.plan.rename_to.is_none())
-        .map(|one| (one.plan.base, one.end))
-        .collect();
+    let stays = |one: &&Looked| one.plan.rename_to.is_none() && one.first.is_some();
+    let mut taken: Vec<(i64, i64)> =
+        looked.iter().filter(stays).map(|one| (one.plan.base, one.end)).collect();
+    let mut placed = Vec::new();
     let mut moved: Vec<_> = looked.iter_mut().filter(|one| one.plan.rename_to.is_some()).collect();
     moved.sort_by_key(|one| one.plan.rename_to);
     for one in moved {
@@ -193,8 +192,16 @@ fn place(looked: &mut [Looked]) {
         let free = taken.iter().all(|&(base, end)| one.end <= base || (end <= target && base < target));
         if free {
             taken.push((target, one.end));
+            placed.push(target..one.end);
         } else {
             one.plan.rename_to = None;
+            one.plan.cuts.clear();
+            one.plan.aside = true;
+        }
+    }
+    for one in looked.iter_mut().filter(|one| one.plan.rename_to.is_none() && one.first.is_none()) {
+        let (base, end) = (one.plan.base, one.end);
+        if placed.iter().any(|range| range.start == base || (range.start < end && base < range.end)) {
             one.plan.cuts.clear();
             one.plan.aside = true;
         }

@@ -15,8 +15,6 @@ pub mod read;
 pub mod scan;
 pub mod seek;
 pub mod stat;
-#[cfg(test)]
-mod tests;
 pub mod verify;
 mod window;
 

@@ -177,7 +177,9 @@ impl<'p> Join<'p> {
         self.end =
             (done.misnamed.is_none()).then(|| if empty_log { file.base.unwrap_or(0) } else { done.end });
         self.before = Some(file.path.clone());
-        report.findings.extend(done.findings);
+        let room = LISTED.saturating_sub(report.findings.len());
+        report.more += done.findings.len().saturating_sub(room) as u64;
+        report.findings.extend(done.findings.into_iter().take(room));
         for (at, run) in done.epochs.into_iter().enumerate() {
             match self.runs.last_mut() {
                 Some(last) if last.epoch == run.epoch => last.last = run.last,
@@ -349,17 +351,18 @@ struct Indexes {
 impl Indexes {
     fn open(disk: &dyn Disk, file: &SegmentFile) -> Result<Self, InspectError> {
         let base = file.base.unwrap_or(0);
-        // What a daemon is writing now is read a moment later than the log's size.
         let there = |size: Option<u64>| size.is_some_and(|size| size > 0) && file.base.is_some();
-        Ok(Self {
-            offsets: there(file.index)
-                .then(|| OffsetCheck::open(disk, &file.beside("index"), base))
-                .transpose()?,
-            times: there(file.timeindex)
-                .then(|| TimeCheck::open(disk, &file.beside("timeindex"), base))
-                .transpose()?,
-            txns: there(file.txnindex).then(|| TxnCheck::open(disk, &file.beside("txnindex"))).transpose()?,
-        })
+        let mut found = Self::default();
+        if there(file.index) {
+            found.offsets = unless_gone(OffsetCheck::open(disk, &file.beside("index"), base))?;
+        }
+        if there(file.timeindex) {
+            found.times = unless_gone(TimeCheck::open(disk, &file.beside("timeindex"), base))?;
+        }
+        if there(file.txnindex) {
+            found.txns = unless_gone(TxnCheck::open(disk, &file.beside("txnindex")))?;
+        }
+        Ok(found)
     }
 
     fn batch(&mut self, at: u64, batch: &Batch<'_>, header: &BatchHeader) -> Result<(), InspectError> {
@@ -402,6 +405,14 @@ impl Indexes {
             found.extend(check.end(end)?);
         }
         Ok(found)
+    }
+}
+
+/// `None` for a file that was removed since the folder was listed.
+fn unless_gone<T>(opened: Result<T, InspectError>) -> Result<Option<T>, InspectError> {
+    match opened {
+        Err(InspectError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }
 

@@ -4,6 +4,7 @@
 mod data;
 mod house;
 mod must_show;
+mod segment;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

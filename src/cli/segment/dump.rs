@@ -388,10 +388,8 @@ impl Worker<'_> {
                 Event::Growing(at) => Out::Growing(at),
             };
             // What was found before stands before.
-            if !buf.is_empty() && send(&mut buf) == Next::Stop || sender.send(out).is_err() {
-                return Next::Stop;
-            }
-            Next::On
+            let gone = !buf.is_empty() && send(&mut buf) == Next::Stop || sender.send(out).is_err();
+            if gone || self.is_full() { Next::Stop } else { Next::On }
         };
         read::segment(&mut scan, &mut select, records, &mut Decompressor::new(), &mut on)?;
         if !buf.is_empty() {

@@ -42,14 +42,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         }
         for input in open_all(std::slice::from_ref(path))? {
             let Input::Files(found) = input else { continue };
-            for partition in &found {
-                refuse_live(partition)?;
-                take_lock(&partition.dir, args.yes, &mut locks)?;
-            }
+            found.iter().try_for_each(refuse_live)?;
             partitions.extend(found);
         }
     }
     if args.yes {
+        for partition in &partitions {
+            take_lock(&partition.dir, &mut locks)?;
+        }
         // Only what is read under the lock counts.
         let mut again = Vec::new();
         for partition in &partitions {
@@ -105,10 +105,10 @@ fn refuse_live(partition: &Partition) -> Result<(), Failure> {
 }
 
 /// Takes the lock of the data folder around `dir`, once.
-fn take_lock(dir: &Path, yes: bool, locks: &mut Vec<(PathBuf, Box<dyn Lock>)>) -> Result<(), Failure> {
+fn take_lock(dir: &Path, locks: &mut Vec<(PathBuf, Box<dyn Lock>)>) -> Result<(), Failure> {
     let path = folder::lock_above(dir);
     let Some(data) = path.parent() else { return Ok(()) };
-    if !yes || locks.iter().any(|(held, _)| held == data) {
+    if locks.iter().any(|(held, _)| held == data) {
         return Ok(());
     }
     if let Some(held) = lock(machine().as_ref(), data).map_err(|error| written(&error))? {
