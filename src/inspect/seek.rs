@@ -153,10 +153,10 @@ fn search<const N: usize>(
     Ok(low)
 }
 
-fn index_file(
-    disk: &dyn Disk,
-    path: &Path,
-) -> Result<Option<(std::sync::Arc<dyn DiskFile>, u64)>, InspectError> {
+/// An open index file and its size.
+type IndexFile = (std::sync::Arc<dyn DiskFile>, u64);
+
+fn index_file(disk: &dyn Disk, path: &Path) -> Result<Option<IndexFile>, InspectError> {
     match Source::open(disk, path) {
         Ok(Source::File { file, size }) if size > 0 => Ok(Some((file, size))),
         Ok(_) => Ok(None),

@@ -112,7 +112,7 @@ impl Window {
                 let rest = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
                 (want.max(CHUNK).min(rest), rest)
             }
-            Source::Stream(_) => (want.max(CHUNK).min(STREAM_LIMIT), STREAM_LIMIT),
+            Source::Stream(_) => (want.clamp(CHUNK, STREAM_LIMIT), STREAM_LIMIT),
         };
         self.move_to(at)?;
         if self.buf.len() > KEEP && target <= CHUNK && self.len <= CHUNK {

@@ -295,8 +295,10 @@ pub fn mend(disk: &dyn Disk, plan: &Plan, now_ms: i64) -> Result<Vec<PathBuf>, S
         let (from, to) = (mender.path(base, UNFINISHED), mender.path(base, "log"));
         disk.rename(&from, &to).map_err(StorageError::io("renaming", &from))?;
     }
-    if plan.segments.iter().any(|segment| !segment.cuts.is_empty() || segment.rename_to.is_some()) {
-        mender.remove(&plan.dir.join(DAMAGE))?;
+    let moves =
+        |segment: &SegmentPlan| !segment.cuts.is_empty() || segment.rename_to.is_some() || segment.aside;
+    if plan.segments.iter().any(moves) {
+        mender.forget()?;
     }
     for segment in &plan.segments {
         mender.drop_indexes(segment.base)?;
@@ -346,6 +348,16 @@ impl Mender<'_> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StorageError::io("removing", path)(error))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a daemon remembers of the log, its end and its damaged places, holds no more: it looks at all of it again.
+    fn forget(&self) -> Result<(), StorageError> {
+        self.remove(&self.dir.join(DAMAGE))?;
+        let whole = std::fs::canonicalize(self.dir).unwrap_or_else(|_| self.dir.to_path_buf());
+        match (whole.parent(), whole.file_name().and_then(|name| name.to_str())) {
+            (Some(data), Some(name)) => super::folder::forget(self.disk, data, name),
             _ => Ok(()),
         }
     }

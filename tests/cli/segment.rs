@@ -63,7 +63,7 @@ fn json(text: &str) -> Value {
 type Case = (&'static str, i32, &'static [&'static str]);
 
 const CASES: &[Case] = &[
-    ("segment lst x", 2, &["unrecognized subcommand 'lst'", "did you mean list?", "klog segment --help"]),
+    ("segment lis x", 2, &["unrecognized subcommand 'lis'", "did you mean list?", "klog segment --help"]),
     ("segment dump nowhere", 3, &["can't read nowhere: no such file or directory", "check the path"]),
     ("segment verify nowhere/t-0", 3, &["no such file or directory"]),
     ("segment list empty", 0, &["empty holds no segments"]),
@@ -220,10 +220,8 @@ fn damage_is_said_and_passed_over() {
     let done = world.klog(&["segment", "verify", "data", "-o", "jsonl"]).done();
     assert_eq!(done.status, 8);
     let row = json(&done.stdout_text());
-    assert_eq!(
-        (&row["problem"], row["file"].as_str()),
-        (&"crc".into(), Some(log.to_str().unwrap()).map(|_| row["file"].as_str().unwrap()))
-    );
+    assert_eq!(row["problem"], "crc");
+    assert!(row["file"].as_str().unwrap().ends_with(log.file_name().unwrap().to_str().unwrap()));
     let lost = row["last_offset"].as_i64().unwrap() - row["first_offset"].as_i64().unwrap() + 1;
     assert_eq!(left.lines().count() as i64 + lost, 60_000);
     assert!(done.stderr_text().contains("1 problem, 1 affect records"), "{}", done.stderr_text());
@@ -324,7 +322,7 @@ fn old_message_formats_are_named() {
 fn a_folder_that_a_daemon_writes_to() {
     let world = World::new();
     world.klog(&["topic", "create", "t", "-q", "-c", "segment.bytes=1048576"]).ok();
-    let script = "while [ ! -e stop ]; do seq 200000; done | klog produce t";
+    let script = "while [ ! -e stop ]; do seq 20000; sleep 0.02; done | klog produce t";
     let producer = world.sh(script).spawn();
     until("records come", || {
         world.klog(&["segment", "dump", "data/t-0", "-n", "1"]).done().stdout_text() == "1\n"
@@ -347,7 +345,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
         "dump data/t-0 -J",
         "dump data/t-0 --batches",
         "list data",
-        "dump - < data/t-0/*0.log",
+        "dump - < data/t-0/00000000000000000000.log",
     ] {
         let script = format!("klog segment {dump} | head -n 1 > /dev/null; echo ${{PIPESTATUS[0]}}");
         let done = world.sh(&script).done();

@@ -45,7 +45,7 @@ fn hurt(disk: &SimDisk, template: &Template, luck: &mut Luck) -> String {
             bytes.splice(at..at, noise);
         }
         8 => drop(bytes.drain(at..end)),
-        9 => bytes.extend((0..len).map(|n| if len % 2 == 0 { 0 } else { n as u8 })),
+        9 => bytes.extend((0..len).map(|n| if len.is_multiple_of(2) { 0 } else { n as u8 })),
         10 => return hurt_beside(disk, luck),
         11 => {
             let other = &logs[luck.below(logs.len() as u64) as usize];
