@@ -64,7 +64,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["cli"]),
     ("listenfd", &["cli/broker"]),
     ("lz4_flex", &["record/codec"]),
-    ("memchr", &["cli/produce", "pipeline", "client", "cli/format", "flow"]),
+    ("memchr", &["cli/produce", "pipeline", "inspect", "client", "flow", "cli/format"]),
     ("memmap2", &["storage/map.rs"]),
     ("nix", &["storage/disk", "net", "cli"]),
     ("regex", &["broker", "client", "cli"]),

@@ -111,8 +111,8 @@ pub enum Command {
     Group(group::Args),
     /// Transform JSON records from topic to topic with jq
     Pipeline(pipeline::Args),
-    /// Read the files of a log, with no daemon
-    Segment(segment::Args),
+    /// Read the files of a log themselves, with no daemon: list, dump, verify, decode, repair
+    Segment(Box<segment::Args>),
     /// Show the settings in force and where each came from
     Config(config::Args),
     /// Print the shell code for completion
@@ -188,7 +188,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Consume(args) => consume::run(context, *args),
         Command::Group(args) => group::run(context, args),
         Command::Pipeline(args) => pipeline::run(context, args),
-        Command::Segment(args) => segment::run(context, args),
+        Command::Segment(args) => segment::run(context, *args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),
     }

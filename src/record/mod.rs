@@ -13,6 +13,7 @@ mod iter;
 mod rewrite;
 #[cfg(test)]
 mod tests;
+mod trim;
 mod validate;
 mod varint;
 
@@ -20,8 +21,9 @@ pub use batch::{Batch, BatchHeader, HEADER_LEN, LENGTH_PREFIX, NO_PRODUCER_ID, T
 pub use builder::{BatchBuilder, ProducerStamp, record_len};
 pub use codec::{Codec, Compression, Compressor, Decompressor};
 pub use control::{ControlMarker, end_transaction_batch};
-pub use crc::crc32c;
+pub use crc::{Crc, crc32c};
 pub use error::{RecordError, RecordFault, RecordFaultKind};
 pub use iter::{Header, Headers, Record, Records};
 pub use rewrite::{Restamp, restamp_header, set_producer};
+pub use trim::{empty_batch, trim};
 pub use validate::{BatchSummary, Rules, TimestampRule, validate_produce};

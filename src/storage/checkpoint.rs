@@ -86,6 +86,8 @@ pub(super) fn replace_raw(
         drop(file);
         disk.rename(&temporary, path)?;
         match path.parent() {
+            // A bare name lies in the present folder.
+            Some(parent) if durable && parent.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
             Some(parent) if durable => disk.sync_dir(parent),
             _ => Ok(()),
         }

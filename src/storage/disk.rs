@@ -57,6 +57,8 @@ pub trait Disk: Send + Sync + Debug + 'static {
     }
     /// Takes the exclusive lock on a file (made when missing); `WouldBlock` when another holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+    /// Whether another holds the lock on a file; opens it for reading only. A missing file is not locked.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// An open file. All positions and lengths are bytes; nothing here moves a cursor.

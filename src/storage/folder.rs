@@ -13,7 +13,7 @@ use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::Clock;
 
 mod book;
-pub(super) use self::book::Entry;
+pub(super) use self::book::{Entry, forget};
 
 const MARK: &str = "klog-mark";
 const CLEAN: &str = "klog-clean";

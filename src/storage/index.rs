@@ -28,12 +28,12 @@ pub(super) struct TimeEntry {
     pub(super) relative: i32,
 }
 
-fn offset_entry(raw: &[u8; OFFSET_ENTRY]) -> OffsetEntry {
+pub(super) fn offset_entry(raw: &[u8; OFFSET_ENTRY]) -> OffsetEntry {
     let [a, b, c, d, e, f, g, h] = *raw;
     OffsetEntry { relative: i32::from_be_bytes([a, b, c, d]), position: u32::from_be_bytes([e, f, g, h]) }
 }
 
-fn time_entry(raw: &[u8; TIME_ENTRY]) -> TimeEntry {
+pub(super) fn time_entry(raw: &[u8; TIME_ENTRY]) -> TimeEntry {
     let [a, b, c, d, e, f, g, h, i, j, k, l] = *raw;
     TimeEntry {
         timestamp: i64::from_be_bytes([a, b, c, d, e, f, g, h]),

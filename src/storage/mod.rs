@@ -1,4 +1,4 @@
-//! Files: segments, indexes, logs, recovery, retention; synchronous.
+//! Files: segments, indexes, logs, recovery, retention, repair; synchronous.
 //!
 //! One data folder is a [`folder::Folder`]; one partition in it is a [`log::Log`]. Both speak to the machine
 //! only through [`disk::Disk`], which has a simulated twin in [`sim`].
@@ -14,6 +14,8 @@ mod index;
 pub mod log;
 mod map;
 mod producers;
+pub mod repair;
+pub mod scan;
 mod segment;
 pub mod settings;
 #[doc(hidden)]

@@ -455,12 +455,12 @@ impl Segment {
 }
 
 /// The interval of a rebuilt index (Kafka's default); what the topic says matters only for its size.
-const DEFAULT_INTERVAL: u32 = 4096;
+pub(super) const DEFAULT_INTERVAL: u32 = 4096;
 /// "Too many open files" (Linux).
 const EMFILE: i32 = 24;
 
 impl Growing {
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         offsets: Vec::new(),
         times: Vec::new(),
         since: 0,
@@ -468,7 +468,7 @@ impl Growing {
         times_written: Some(0),
     };
 
-    fn add(&mut self, base: i64, batch: &Located, interval: u32, stamps: &mut Stamps) {
+    pub(super) fn add(&mut self, base: i64, batch: &Located, interval: u32, stamps: &mut Stamps) {
         stamps.take(batch);
         if self.since > u64::from(interval) {
             let relative = i32::try_from(batch.header.last_offset() - base).unwrap_or(i32::MAX);

@@ -433,6 +433,12 @@ impl Disk for SimDisk {
         let life = state.life;
         Ok(Box::new(SimLock { state: Arc::clone(&self.state), path: path.to_path_buf(), life }))
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state();
+        state.alive(state.life)?;
+        Ok(state.locks.contains(path))
+    }
 }
 
 impl DiskFile for SimFile {

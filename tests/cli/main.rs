@@ -6,6 +6,7 @@ mod house;
 mod must_show;
 mod pipeline;
 mod prometheus;
+mod segment;
 mod status;
 
 use std::ffi::OsStr;

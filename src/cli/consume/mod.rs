@@ -1,7 +1,7 @@
 //! `klog consume`: records of topics to stdout; moves a group's position only over what the reader took.
 
 mod member;
-mod plan;
+pub(super) mod plan;
 mod reader;
 mod setup;
 pub(in crate::cli) mod sink;

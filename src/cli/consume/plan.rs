@@ -156,7 +156,7 @@ fn where_from(args: &Args, now: i64) -> Result<(Position, Option<Position>), Fai
 }
 
 /// `WHERE[:END]`. Times hold colons themselves, so every colon is tried.
-fn range(text: &str, now: i64) -> Result<(Position, Option<Position>), String> {
+pub(in crate::cli) fn range(text: &str, now: i64) -> Result<(Position, Option<Position>), String> {
     if let Some(start) = position(text, now) {
         return Ok((start, None));
     }

@@ -34,6 +34,32 @@ impl Progress {
         Self { bar, begun: now, drawn: now, records: 0, bytes: 0 }
     }
 
+    /// A bar that fills up to `total` bytes.
+    pub fn of(context: &Context, doing: &'static str, total: u64) -> Self {
+        let progress = Self::new(context, doing);
+        if let Some(bar) = &progress.bar {
+            bar.set_length(total);
+            if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg} {eta}") {
+                bar.set_style(style);
+            }
+        }
+        progress
+    }
+
+    /// So many bytes of the total so far.
+    pub fn fill(&mut self, bytes: u64) {
+        let Some(bar) = &self.bar else { return };
+        let now = Instant::now();
+        if now - self.drawn < EVERY {
+            return;
+        }
+        self.drawn = now;
+        let ms = (now - self.begun).as_millis().max(1);
+        let rate = u64::try_from(u128::from(bytes) * 1000 / ms).unwrap_or(u64::MAX);
+        bar.set_position(bytes);
+        bar.set_message(format!("{}, {}/s", show_size(bytes), show_size(rate)));
+    }
+
     /// Whether anything is drawn, so that callers may skip counting.
     pub fn is_shown(&self) -> bool {
         self.bar.is_some()

@@ -168,6 +168,23 @@ impl Book {
     }
 }
 
+/// Takes a log out of the checkpoint of a folder that no daemon holds: it is recovered when it is opened next, and
+/// nothing that is remembered of it counts.
+pub(in crate::storage) fn forget(disk: &dyn Disk, folder: &Path, name: &str) -> Result<(), StorageError> {
+    let path = folder.join(CHECKPOINT);
+    let stored = match checkpoint::read(disk, &path, KIND) {
+        // Without one that can be read, every log is recovered anyway.
+        Err(StorageError::BadFile { .. }) => None,
+        done => done?,
+    };
+    let entries = stored.filter(|(version, _)| *version == VERSION).and_then(|(_, bytes)| decode(&bytes));
+    let Some(mut entries) = entries else { return Ok(()) };
+    if entries.remove(name).is_none() {
+        return Ok(());
+    }
+    checkpoint::replace(disk, &path, KIND, VERSION, &encode(&entries))
+}
+
 fn encode(entries: &BTreeMap<String, Entry>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + entries.len() * 64);
     bytes.extend_from_slice(&(entries.len() as u32).to_be_bytes());

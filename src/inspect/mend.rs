@@ -1,0 +1,223 @@
+//! What a repair of a partition would do, as a plan; it reads, decides, and leaves the writing to storage.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+
+use super::finding::{Cause, Finding, Problem};
+use super::scan::{Damage, Piece, Scan};
+use super::verify::{self, Report};
+use super::{InspectError, Meter, Partition, SegmentFile, parallel};
+use crate::storage::Disk;
+use crate::storage::repair::{Cut, Plan, SegmentPlan, unfinished_name};
+use crate::storage::scan::{EPOCHS, METADATA, split_name};
+
+/// What one segment needs.
+struct Looked {
+    plan: SegmentPlan,
+    first: Option<i64>,
+    end: i64,
+    epochs: Vec<(i32, i64)>,
+    has_legacy: bool,
+}
+
+/// A plan and the findings it rests on.
+#[derive(Debug)]
+pub struct Mend {
+    /// What is to be done.
+    pub plan: Plan,
+    /// What is wrong.
+    pub report: Report,
+}
+
+/// Looks at everything of a partition and says what a repair would do.
+///
+/// # Errors
+/// `Io`.
+pub fn plan(
+    disk: &dyn Disk,
+    partition: &Partition,
+    threads: usize,
+    meter: &Meter,
+) -> Result<Mend, InspectError> {
+    let report = verify::partition(disk, partition, threads, meter, || {})?;
+    let unfinished = unfinished(disk, partition)?;
+    let mut plan = Plan {
+        dir: partition.dir.clone(),
+        segments: Vec::new(),
+        aside: Vec::new(),
+        epochs: None,
+        unfinished,
+    };
+    let mut looked = Vec::new();
+    let mut failed = None;
+    let wrong = by_base(&report.findings);
+    let has_findings = !report.findings.is_empty();
+    parallel::ordered(
+        if has_findings { partition.segments.as_slice() } else { &[] },
+        threads,
+        |_, file, sender: &SyncSender<Result<Looked, InspectError>>| {
+            let _ = sender.send(look(disk, file));
+        },
+        |_, done| match done {
+            Ok(done) => {
+                looked.push(done);
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        },
+        || {},
+    );
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    place(&mut looked);
+    for one in &mut looked {
+        one.plan.reindex |= wrong.get(&one.plan.base).is_some_and(|wrong| *wrong);
+        one.plan.reindex &= !one.has_legacy;
+    }
+    let bad_epochs = report.findings.iter().any(|finding| finding.path == partition.dir.join(EPOCHS));
+    if bad_epochs {
+        plan.epochs = Some(looked.iter().flat_map(|one| one.epochs.iter().copied()).collect());
+    }
+    for finding in &report.findings {
+        let name = finding.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        let is_small = matches!(finding.problem, Problem::BadFile { .. });
+        let is_orphan = partition.orphans.contains(&finding.path);
+        if is_orphan || is_small && (name == METADATA || name == EPOCHS || name.ends_with(".snapshot")) {
+            plan.aside.push(finding.path.clone());
+        }
+        // Aborted transactions can not be had back from the log; a daemon goes without.
+        if let Problem::Index { .. } = finding.problem
+            && name.ends_with(".txnindex")
+            && !is_orphan
+        {
+            plan.aside.push(finding.path.clone());
+        }
+    }
+    plan.aside.dedup();
+    plan.segments = looked.into_iter().map(|one| one.plan).filter(|plan| !plan.is_empty()).collect();
+    Ok(Mend { plan, report })
+}
+
+/// Which segments have indexes that have to be made again.
+fn by_base(findings: &[Finding]) -> BTreeMap<i64, bool> {
+    let mut wrong = BTreeMap::new();
+    for finding in findings {
+        let name = finding.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some((base, extension)) = name.as_deref().and_then(split_name) else { continue };
+        let index = matches!(finding.problem, Problem::NoIndex | Problem::Index { .. });
+        *wrong.entry(base).or_default() |= index && extension != "txnindex";
+    }
+    wrong
+}
+
+fn look(disk: &dyn Disk, file: &SegmentFile) -> Result<Looked, InspectError> {
+    let mut scan = Scan::new(file.open(disk)?, &file.path, file.limits());
+    let base = file.base.unwrap_or(0);
+    let mut looked = Looked {
+        plan: SegmentPlan {
+            base,
+            size: file.size,
+            cuts: Vec::new(),
+            rename_to: None,
+            aside: false,
+            reindex: false,
+        },
+        first: None,
+        end: base,
+        epochs: Vec::new(),
+        has_legacy: false,
+    };
+    let mut epoch = -1;
+    let mut unset = Vec::new();
+    while let Some(piece) = scan.next()? {
+        match piece {
+            Piece::Batch(_, batch) => {
+                epoch = batch.leader_epoch();
+                for at in unset.drain(..) {
+                    if let Some(cut) = looked.plan.cuts.get_mut::<usize>(at) {
+                        cut.leader_epoch = epoch;
+                    }
+                }
+                looked.first.get_or_insert(batch.base_offset());
+                if looked.epochs.last().is_none_or(|&(last, _)| last < epoch) {
+                    looked.epochs.push((epoch, batch.base_offset()));
+                }
+            }
+            Piece::Damage(damage) => {
+                if epoch < 0 {
+                    unset.push(looked.plan.cuts.len());
+                }
+                looked.plan.cuts.push(cut(file, damage, epoch));
+            }
+            Piece::Legacy(..) => looked.has_legacy = true,
+            Piece::Growing(..) => {}
+        }
+    }
+    looked.end = scan.expected();
+    if let Some(first) = scan.misnamed() {
+        looked.plan.rename_to = Some(first);
+    }
+    if let Some(size) = scan.size() {
+        looked.plan.size = size;
+    }
+    Ok(looked)
+}
+
+/// What is cut at the end of the log leaves nothing; elsewhere an empty batch stands for the offsets.
+fn cut(file: &SegmentFile, damage: Damage, leader_epoch: i32) -> Cut {
+    let at_log_end = damage.to_end && file.is_last;
+    // A batch whose offset only is wrong holds none of the offsets that are due.
+    let keeps_offsets = matches!(damage.cause, Cause::Zeros) && at_log_end;
+    let offsets =
+        if at_log_end || keeps_offsets { damage.offsets.start..damage.offsets.start } else { damage.offsets };
+    Cut { position: damage.position, offsets, leader_epoch }
+}
+
+/// Files in another's place get their own names, where those are free and their offsets go between their neighbours';
+/// otherwise they are set aside whole. A file without any whole batch keeps no name from another.
+fn place(looked: &mut [Looked]) {
+    let stays = |one: &&Looked| one.plan.rename_to.is_none() && one.first.is_some();
+    let mut taken: Vec<(i64, i64)> =
+        looked.iter().filter(stays).map(|one| (one.plan.base, one.end)).collect();
+    let mut placed = Vec::new();
+    let mut moved: Vec<_> = looked.iter_mut().filter(|one| one.plan.rename_to.is_some()).collect();
+    moved.sort_by_key(|one| one.plan.rename_to);
+    for one in moved {
+        let target = one.plan.target();
+        let free = taken.iter().all(|&(base, end)| one.end <= base || (end <= target && base < target));
+        if free {
+            taken.push((target, one.end));
+            placed.push(target..one.end);
+        } else {
+            one.plan.rename_to = None;
+            one.plan.cuts.clear();
+            one.plan.aside = true;
+        }
+    }
+    for one in looked.iter_mut().filter(|one| one.plan.rename_to.is_none() && one.first.is_none()) {
+        let (base, end) = (one.plan.base, one.end);
+        if placed.iter().any(|range| range.start == base || (range.start < end && base < range.end)) {
+            one.plan.cuts.clear();
+            one.plan.aside = true;
+        }
+    }
+}
+
+/// Segments that an earlier repair had written or was renaming, and whose own name is free.
+fn unfinished(disk: &dyn Disk, partition: &Partition) -> Result<Vec<i64>, InspectError> {
+    let entries = disk.list(&partition.dir).map_err(InspectError::io("read", &partition.dir))?;
+    let mut found: Vec<i64> = entries
+        .iter()
+        .filter_map(|entry| entry.name.strip_suffix(".log.tmp"))
+        .filter_map(|digits| split_name(&format!("{digits}.log")).map(|(base, _)| base))
+        .filter(|&base| entries.iter().any(|entry| entry.name == unfinished_name(base)))
+        .filter(|&base| !partition.segments.iter().any(|segment| segment.base == Some(base)))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
