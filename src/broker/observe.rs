@@ -115,7 +115,7 @@ impl Broker {
             up: Duration::from_millis(
                 u64::try_from(self.clock.wall_ms().saturating_sub(self.observer.started_ms)).unwrap_or(0),
             ),
-            closing: self.is_closing(),
+            unready: self.unready(),
             topics,
             groups,
             groups_known: true,

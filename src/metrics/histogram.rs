@@ -57,7 +57,8 @@ fn place(value: u64, first: u32) -> usize {
     }
     // The highest bit says which octave, the one behind it which half.
     let octave = 63 - below.leading_zeros();
-    let half = if octave == 0 { 0 } else { (below >> (octave - 1)) & 1 };
+    // Between 1 and 2 there is no number: the first half of that octave is its bound alone.
+    let half = if octave == 0 { 1 } else { (below >> (octave - 1)) & 1 };
     let place = 1 + 2 * (octave - first) as usize + half as usize;
     place.min(BOUNDED)
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::Values;
 
+/// Failed logs that a warning names.
+const NAMED: usize = 10;
+
 /// A node at one moment. Counters count from the start of the process.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -11,8 +14,8 @@ pub struct Node {
     pub started_ms: i64,
     /// How long ago that is.
     pub up: Duration,
-    /// Whether it is closing.
-    pub closing: bool,
+    /// Why it is not ready to serve, if it is not.
+    pub unready: Option<&'static str>,
     /// All topics by name, internal ones too.
     pub topics: Vec<Topic>,
     /// All groups by name.
@@ -102,6 +105,18 @@ impl Topic {
     /// Bytes of all segments, as far as they are known.
     pub fn bytes(&self) -> u64 {
         self.sum(|one| one.bytes.unwrap_or(0))
+    }
+
+    /// A sentence for each partition whose log has failed.
+    fn failed(&self) -> impl Iterator<Item = String> {
+        let failed = self.partitions.iter().enumerate().filter(|(_, one)| one.failed);
+        failed.map(|(index, one)| {
+            let (name, end) = (&self.name, one.log_end);
+            format!(
+                "{name}-{index} takes no appends after an I/O error (it was cut to offset {end}): see the log, mend \
+                 the disk, restart"
+            )
+        })
     }
 }
 
@@ -243,15 +258,11 @@ impl Node {
     /// What an admin should look at, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for topic in &self.topics {
-            for (index, one) in topic.partitions.iter().enumerate().filter(|(_, one)| one.failed) {
-                let end = one.log_end;
-                found.push(format!(
-                    "{}-{index} takes no appends after an I/O error (cut to offset {end}); see the log, mend the disk, restart",
-                    topic.name
-                ));
-            }
+        let failed: Vec<String> = self.topics.iter().flat_map(Topic::failed).collect();
+        if let Some(more) = failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            found.push(format!("{more} more logs than the {NAMED} below have failed"));
         }
+        found.extend(failed.into_iter().take(NAMED));
         let full = self.sum(|one| u64::from(one.full));
         if full > 0 {
             found.push(format!("the disk is full: appends to {full} partitions are refused"));
@@ -275,14 +286,6 @@ impl Node {
         }
         found.extend(self.groups.iter().filter_map(Group::falls_behind));
         found
-    }
-
-    /// Why it is not ready to serve, if it is not.
-    pub fn unready(&self) -> Option<&'static str> {
-        if self.closing {
-            return Some("stopping");
-        }
-        (self.sum(|one| u64::from(one.full)) > 0).then_some("the disk is full")
     }
 }
 

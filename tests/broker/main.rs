@@ -3,6 +3,7 @@
 
 mod answers;
 mod fetch;
+mod observe;
 mod produce;
 mod rig;
 mod topics;

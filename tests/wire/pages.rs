@@ -1,6 +1,13 @@
 //! The pages over HTTP, against a real server: what any client may say, and that none keeps others out.
 
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use klog::broker::Peer as Asker;
 use klog::net::Address;
+use klog::server::{Call, ListenerOptions, Server, ServerOptions, Service, Tasks};
+use klog::wire::frame::RequestHeader;
 
 use crate::peer::{Peer, frame};
 use crate::prometheus::Page;
@@ -121,5 +128,43 @@ fn a_head_that_does_not_end_is_given_up() {
         let (status, ..) = read(&mut peer);
         assert!(status.is_empty() || status.contains("408"), "{status}");
         assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+}
+
+/// A broker whose disk is full and that can not be looked at.
+struct Full;
+
+impl Service for Full {
+    fn call(self: &Arc<Self>, _: &Arc<Asker>, _: RequestHeader, _: Bytes) -> Call {
+        Box::pin(pending())
+    }
+
+    fn tasks(self: &Arc<Self>) -> Tasks {
+        Box::pin(pending())
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        Some("the disk is full")
+    }
+}
+
+#[test]
+fn a_node_that_is_not_ready_says_why_and_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let bind = |name: &str| vec![ListenerOptions::bind_unix(&folder.path().join(name)).unwrap()];
+    let options = ServerOptions {
+        listeners: bind("klog.sock"),
+        http: bind("http.sock"),
+        workers: 1,
+        ..ServerOptions::default()
+    };
+    let server = Server::start(options, Arc::new(Full)).unwrap();
+    let address = &server.http_addresses()[0];
+    let unavailable = "HTTP/1.1 503 Service Unavailable";
+    let (status, _, body) = get(address, "/readyz");
+    assert_eq!((status.as_str(), body.as_str()), (unavailable, "not ready: the disk is full\n"));
+    assert_eq!(get(address, "/healthz").0, "HTTP/1.1 200 OK");
+    for page in ["/metrics", "/status"] {
+        assert_eq!(get(address, page).0, unavailable, "{page}");
     }
 }

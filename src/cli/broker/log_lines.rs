@@ -140,7 +140,7 @@ mod tests {
     fn every_kind_of_field_and_any_text() {
         let lines = logged(|| {
             let error = io::Error::other("it \"broke\"");
-            tracing::warn!(count = 3u64, down = -1, share = 0.5, yes = true, name = "a\tb", %error, list = ?[1..2],
+            tracing::warn!(count = 3u64, down = -1, share = 0.5, yes = true, name = "a\tb", %error, list = ?[1, 2],
                 "two\nlines\u{7}");
             tracing::info!("plain");
         });
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(first["message"], "two\nlines\u{7}");
         assert_eq!(first["target"], module_path!());
         let fields = json!({"count": 3, "down": -1, "share": 0.5, "yes": true, "name": "a\tb",
-            "error": "it \"broke\"", "list": "[1..2]"});
+            "error": "it \"broke\"", "list": "[1, 2]"});
         assert_eq!(first["fields"], fields);
         let time = first["time"].as_str().unwrap();
         assert_eq!(times::parse(time, 0).ok(), first["time_ms"].as_i64());

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::config::http_socket_of;
 
-/// How long the daemon may take for the next byte: the first look after a start reads the offsets topic.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the daemon may be silent.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest path that the kernel takes for a socket (unix(7)).
 const LONGEST_PATH: usize = 107;
 /// The longest page that is believed, in bytes.

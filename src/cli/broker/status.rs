@@ -1,6 +1,9 @@
 //! `klog broker status|metrics`: what the daemon says of itself; a daemon too old to say it is shown as far as its
 //! `klog-daemon` file goes. Never starts one.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{MetricsFormat, control, pages};
@@ -50,10 +53,9 @@ const LAST: &str = "warnings";
 pub(super) fn show(context: &Context, format: Format) -> Result<Exit, Failure> {
     let running = control::running(context)?;
     let data = &context.settings.data.value;
-    // A daemon without the page is older, or going away: what is known of it is shown all the same.
-    let page = pages::get(data, "/status").ok().and_then(|text| serde_json::from_str(&text).ok());
-    let status: Value = page.unwrap_or(Value::Null);
-    let warnings = warnings(&running, &status);
+    let (status, trouble) = ask(data);
+    let mut warnings = warnings(&running, &status);
+    warnings.extend(trouble);
     if format == Format::Table {
         return people(context, &running, &status, &warnings).write_tall();
     }
@@ -92,6 +94,22 @@ pub(super) fn show(context: &Context, format: Format) -> Result<Exit, Failure> {
         warnings.into(),
     ]);
     rows.write(format)
+}
+
+/// The status page; null where there is none, and what to say of that. A daemon without the socket is older, or going
+/// away: what is known of it is shown all the same.
+fn ask(data: &Path) -> (Value, Option<String>) {
+    let why = match pages::get(data, "/status") {
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(status) => return (status, None),
+            Err(error) => error.to_string(),
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return (Value::Null, None);
+        }
+        Err(error) => plain(&error),
+    };
+    (Value::Null, Some(format!("the daemon does not tell its status: {why}")))
 }
 
 pub(super) fn metrics(context: &Context, format: MetricsFormat) -> Result<Exit, Failure> {

@@ -30,7 +30,7 @@ fn node(text: &mut Text, node: &Node) {
     let seconds = node.started_ms as f64 / 1e3;
     text.single("klog_start_time_seconds", Gauge, "When the broker was opened, since 1970.", seconds);
     text.single("klog_uptime_seconds", Gauge, "How long ago that is.", node.up.as_secs_f64());
-    let ready = u8::from(node.unready().is_none());
+    let ready = u8::from(node.unready.is_none());
     text.single("klog_ready", Gauge, "1 when it serves, as /readyz says.", ready);
     let took = node.took.as_secs_f64();
     text.single("klog_scrape_duration_seconds", Gauge, "How long it took to look at the node.", took);
@@ -210,4 +210,71 @@ fn process(text: &mut Text, facts: &Facts) {
     text.single("process_open_fds", Gauge, "Open descriptors.", process.open_fds);
     text.single("process_max_fds", Gauge, "How many may be open.", process.max_fds);
     text.single("process_threads", Gauge, "Threads.", process.threads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Group, GroupPartition, Histogram, Syncs};
+    use std::time::Duration;
+
+    fn facts(partitions: usize) -> Facts {
+        let partition = Partition { log_end: 7, bytes: Some(70), segments: 1, ..Partition::default() };
+        let topic = |name: &str| Topic {
+            name: name.to_owned(),
+            internal: false,
+            partitions: vec![partition; partitions / 2],
+        };
+        let lag = |partition| GroupPartition { topic: "a".into(), partition, committed: 0, lag: 7 };
+        let group = Group {
+            name: "g".into(),
+            state: "Stable",
+            members: 1,
+            partitions: (0..1000).map(lag).collect(),
+            before: None,
+        };
+        let none = Histogram::of_nanoseconds().values();
+        let node = Node {
+            started_ms: 0,
+            up: Duration::ZERO,
+            unready: None,
+            topics: vec![topic("a"), topic("b")],
+            groups: vec![group.clone(), Group { name: "h".into(), ..group.clone() }, group],
+            groups_known: true,
+            produced: Default::default(),
+            fetched_bytes: 0,
+            rates: Default::default(),
+            errors: Vec::new(),
+            sync: Syncs { duration: none.clone(), batches: none, failures: 0 },
+            unsynced_bytes: 0,
+            recovery: Default::default(),
+            disk: None,
+            took: Duration::ZERO,
+        };
+        Facts { node, listeners: Vec::new(), requests: Vec::new(), process: Default::default() }
+    }
+
+    #[test]
+    fn a_page_is_bounded_and_says_what_it_leaves_out() {
+        let page = render(&facts(5000));
+        let count = |begin: &str| page.lines().filter(|line| line.starts_with(begin)).count();
+        assert_eq!(count("klog_partition_log_end_offset{"), SERIES);
+        assert_eq!(count("klog_group_lag_records{"), SERIES);
+        for line in [
+            "klog_partitions_without_series 3000",
+            "klog_group_offsets_without_series 1000",
+            "klog_partitions 5000",
+            "klog_log_size_bytes 350000",
+            "klog_topic_records{topic=\"b\"} 17500",
+        ] {
+            assert_eq!(count(line), 1, "{line}");
+        }
+        assert!(page.len() < 2 << 20, "{}", page.len());
+    }
+
+    #[test]
+    fn the_help_names_the_bound_that_holds() {
+        let page = render(&facts(2));
+        assert_eq!(page.matches(&format!("beyond the first {SERIES}")).count(), 3);
+    }
 }

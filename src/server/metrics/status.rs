@@ -18,7 +18,7 @@ pub(super) fn render(facts: &Facts) -> String {
         "pid": std::process::id(),
         "started_ms": node.started_ms,
         "up_ms": ms(node.up),
-        "state": node.unready().unwrap_or("ready"),
+        "state": node.unready.unwrap_or("ready"),
         "topic_count": users().count(),
         "partition_count": users().map(|topic| topic.partitions.len()).sum::<usize>(),
         "group_count": node.groups.len(),
