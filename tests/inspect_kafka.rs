@@ -14,7 +14,9 @@ use bytes::Bytes;
 use kafka_dumps::{data, dumped, field, number};
 use klog::codec::Value;
 use klog::inspect::decode::{Finding, Kind, RealDisk, Row, decode, find};
-use klog::record::{Batch, BatchHeader, Decompressor, TimestampType};
+use klog::inspect::scan::Limits;
+use klog::inspect::{Piece, Scan, Source, machine};
+use klog::record::{BatchHeader, Decompressor, TimestampType};
 use klog::storage::disk::{Disk, Mode};
 use klog::storage::sim::SimDisk;
 use serde_json::Value as Json;
@@ -37,13 +39,14 @@ struct Read {
     headers: Vec<(String, Option<Bytes>)>,
 }
 
-/// Every batch of a file: the one place that says how klog walks a segment.
+/// Every batch of a file, as `klog segment` walks it: with every checksum.
 fn scan(file: &str) -> Vec<Scanned> {
-    let bytes = fs::read(data().join(file)).unwrap();
-    let mut rest: &[u8] = &bytes;
-    let mut found = Vec::new();
-    let mut inflater = Decompressor::new();
-    while let Some((batch, behind)) = Batch::split_first(rest).unwrap() {
+    let path = data().join(file);
+    let source = Source::open(machine().as_ref(), &path).unwrap();
+    let mut scan = Scan::new(source, &path, Limits::default());
+    let (mut found, mut inflater) = (Vec::new(), Decompressor::new());
+    while let Some(piece) = scan.next().unwrap() {
+        let Piece::Batch(position, batch) = piece else { panic!("{file}: {piece:?}") };
         let owned = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
         let records = inflater.records(&batch, 1 << 20).unwrap().map(|record| {
             let record = record.unwrap();
@@ -58,15 +61,9 @@ fn scan(file: &str) -> Vec<Scanned> {
                 headers: headers.collect(),
             }
         });
-        found.push(Scanned {
-            position: bytes.len() - rest.len(),
-            header: batch.header(),
-            valid: batch.crc_ok(),
-            records: records.collect(),
-        });
-        rest = behind;
+        let (header, valid, records) = (batch.header(), batch.crc_ok(), records.collect());
+        found.push(Scanned { position: usize::try_from(position).unwrap(), header, valid, records });
     }
-    assert!(rest.is_empty(), "{file}: {} bytes are no batch", rest.len());
     found
 }
 
