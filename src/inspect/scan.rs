@@ -279,8 +279,10 @@ impl Scan {
         if let Some(cause) = self.unsound(at, &header)? {
             return Ok(Look::Bad(cause, Some(header)));
         }
-        let in_bounds = self.fits(&header, self.expected);
-        if in_bounds && (header.base_offset == self.expected || self.agrees(at, &header)?) {
+        // The offset that is due needs no more proof, not even that of the next file's name.
+        if header.base_offset == self.expected
+            || self.fits(&header, self.expected) && self.agrees(at, &header)?
+        {
             return Ok(Look::Good(header));
         }
         let (found, due) = (header.base_offset, self.expected);
