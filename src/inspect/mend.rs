@@ -40,13 +40,12 @@ pub fn plan(
     meter: &Meter,
 ) -> Result<Mend, InspectError> {
     let report = verify::partition(disk, partition, threads, meter, || {})?;
-    let unfinished = unfinished(disk, partition)?;
     let mut plan = Plan {
         dir: partition.dir.clone(),
         segments: Vec::new(),
         aside: Vec::new(),
         epochs: None,
-        unfinished,
+        unfinished: Vec::new(),
     };
     let mut looked = Vec::new();
     let mut failed = None;
@@ -74,27 +73,26 @@ pub fn plan(
         return Err(error);
     }
     place(&mut looked);
+    plan.unfinished = unfinished(disk, partition, &looked)?;
     for one in &mut looked {
         one.plan.reindex |= wrong.get(&one.plan.base).is_some_and(|wrong| *wrong);
         one.plan.reindex &= !one.has_legacy;
     }
     let bad_epochs = report.findings.iter().any(|finding| finding.path == partition.dir.join(EPOCHS));
     if bad_epochs {
-        plan.epochs = Some(looked.iter().flat_map(|one| one.epochs.iter().copied()).collect());
+        let kept = looked.iter().filter(|one| !one.plan.aside);
+        let mut epochs: Vec<_> = kept.flat_map(|one| one.epochs.iter().copied()).collect();
+        // Files may lie in each other's place still.
+        epochs.sort_by_key(|&(_, offset)| offset);
+        plan.epochs = Some(epochs);
     }
     for finding in &report.findings {
         let name = finding.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();
         let is_small = matches!(finding.problem, Problem::BadFile { .. });
         let is_orphan = partition.orphans.contains(&finding.path);
+        // An index of aborted transactions stays: without one, what was aborted would be read as if it were not.
         if is_orphan || is_small && (name == METADATA || name == EPOCHS || name.ends_with(".snapshot")) {
-            plan.aside.push(finding.path.clone());
-        }
-        // Aborted transactions can not be had back from the log; a daemon goes without.
-        if let Problem::Index { .. } = finding.problem
-            && name.ends_with(".txnindex")
-            && !is_orphan
-        {
             plan.aside.push(finding.path.clone());
         }
     }
@@ -208,15 +206,21 @@ fn place(looked: &mut [Looked]) {
     }
 }
 
-/// Segments that an earlier repair had written or was renaming, and whose own name is free.
-fn unfinished(disk: &dyn Disk, partition: &Partition) -> Result<Vec<i64>, InspectError> {
+/// Segments that an earlier repair had written or was renaming, and whose own name is free, or will be.
+fn unfinished(disk: &dyn Disk, partition: &Partition, looked: &[Looked]) -> Result<Vec<i64>, InspectError> {
     let entries = disk.list(&partition.dir).map_err(InspectError::io("read", &partition.dir))?;
     let mut found: Vec<i64> = entries
         .iter()
         .filter_map(|entry| entry.name.strip_suffix(".log.tmp"))
         .filter_map(|digits| split_name(&format!("{digits}.log")).map(|(base, _)| base))
         .filter(|&base| entries.iter().any(|entry| entry.name == unfinished_name(base)))
-        .filter(|&base| !partition.segments.iter().any(|segment| segment.base == Some(base)))
+        .filter(|&base| {
+            let leaves = |one: &&Looked| one.plan.aside || one.plan.rename_to.is_some();
+            let vacated = looked.iter().filter(leaves).any(|one| one.plan.base == base);
+            let wanted = looked.iter().any(|one| one.plan.rename_to == Some(base));
+            let held = partition.segments.iter().any(|segment| segment.base == Some(base));
+            (vacated || !held) && !wanted
+        })
         .collect();
     found.sort_unstable();
     Ok(found)

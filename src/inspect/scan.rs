@@ -20,6 +20,8 @@ const SEARCH_FACTOR: u64 = 16;
 const SEARCH_LEAST: u64 = 1 << 30;
 /// How often a file that grows is looked at again when its last batch is half there.
 const LOOK_AGAIN: u32 = 3;
+/// How many batches are asked whether a file has the name of another.
+const FIRST_BATCHES: usize = 8;
 /// Where the CRC's range begins in a batch.
 const CRC_FROM: u64 = 21;
 /// Where the magic byte lies in a batch.
@@ -279,8 +281,10 @@ impl Scan {
         if let Some(cause) = self.unsound(at, &header)? {
             return Ok(Look::Bad(cause, Some(header)));
         }
-        let in_bounds = self.fits(&header, self.expected);
-        if in_bounds && (header.base_offset == self.expected || self.agrees(at, &header)?) {
+        // The offset that is due needs no more proof, not even that of the next file's name.
+        if header.base_offset == self.expected
+            || self.fits(&header, self.expected) && self.agrees(at, &header)?
+        {
             return Ok(Look::Good(header));
         }
         let (found, due) = (header.base_offset, self.expected);
@@ -430,18 +434,23 @@ impl Scan {
             _ => {}
         }
         self.bounds = 0..i64::MAX;
-        let first = self.first_of(0)?;
-        let second = match first {
-            Some((at, first)) if outside(&first) => self
-                .first_of(at + first.size() as u64)?
-                .filter(|(_, second)| outside(second) && second.base_offset >= first.next_offset()),
-            _ => None,
-        };
+        let mut at = self.first_of(0)?;
+        let mut foreign = None;
+        // Two that follow each other outside of it; a single one may have a changed offset. One inside of it is proof.
+        for _ in 0..FIRST_BATCHES {
+            let Some((position, one)) = at.filter(|(_, one)| outside(one)) else { break };
+            at = self.first_of(position + one.size() as u64)?;
+            let follows = |next: &BatchHeader| outside(next) && next.base_offset >= one.next_offset();
+            if at.as_ref().is_some_and(|(_, next)| follows(next)) {
+                foreign = Some(one.base_offset);
+                break;
+            }
+        }
         self.bounds = named;
-        if let (Some((_, first)), Some(_)) = (first, second) {
-            self.misnamed = Some(first.base_offset);
-            self.expected = first.base_offset;
-            self.bounds = bounds(first.base_offset, None);
+        if let Some(first) = foreign {
+            self.misnamed = Some(first);
+            self.expected = first;
+            self.bounds = bounds(first, None);
         }
         Ok(())
     }

@@ -291,13 +291,9 @@ pub fn lock(disk: &dyn Disk, data: &Path) -> Result<Option<Box<dyn Lock>>, Stora
 /// `Io`. What was done until then stays; running it again, by a new plan, does the rest.
 pub fn mend(disk: &dyn Disk, plan: &Plan, now_ms: i64) -> Result<Vec<PathBuf>, StorageError> {
     let mut mender = Mender { disk, dir: &plan.dir, now_ms, kept: Vec::new() };
-    for &base in &plan.unfinished {
-        let (from, to) = (mender.path(base, UNFINISHED), mender.path(base, "log"));
-        disk.rename(&from, &to).map_err(StorageError::io("renaming", &from))?;
-    }
     let moves =
         |segment: &SegmentPlan| !segment.cuts.is_empty() || segment.rename_to.is_some() || segment.aside;
-    if plan.segments.iter().any(moves) {
+    if plan.segments.iter().any(moves) || !plan.unfinished.is_empty() {
         mender.forget()?;
     }
     for segment in &plan.segments {
@@ -309,6 +305,12 @@ pub fn mend(disk: &dyn Disk, plan: &Plan, now_ms: i64) -> Result<Vec<PathBuf>, S
         mender.set_aside(&path)?;
     }
     mender.rename_all(&plan.segments)?;
+    for &base in &plan.unfinished {
+        let (from, to) = (mender.path(base, UNFINISHED), mender.path(base, "log"));
+        mender.drop_indexes(base)?;
+        disk.rename(&from, &to).map_err(StorageError::io("renaming", &from))?;
+        mender.index(base)?;
+    }
     for segment in plan.segments.iter().filter(|segment| !segment.aside) {
         match segment.is_tail() {
             Some(position) => mender.cut_tail(segment, position)?,
@@ -389,8 +391,13 @@ impl Mender<'_> {
         self.sync()
     }
 
+    /// What an earlier repair left under a name is not written over.
+    fn make_room(&mut self, path: &Path) -> Result<(), StorageError> {
+        if self.disk.open(path, Mode::Read).is_ok() { self.set_aside(path) } else { Ok(()) }
+    }
+
     /// Files may change places: all leave their names before any gets its new one.
-    fn rename_all(&self, segments: &[SegmentPlan]) -> Result<(), StorageError> {
+    fn rename_all(&mut self, segments: &[SegmentPlan]) -> Result<(), StorageError> {
         let moving = || {
             let named = segments.iter().filter(|segment| !segment.aside);
             named.filter_map(|segment| Some((segment.base, segment.rename_to?)))
@@ -398,6 +405,7 @@ impl Mender<'_> {
         for (old, new) in moving() {
             let from = self.path(old, "log");
             let to = self.path(new, UNFINISHED);
+            self.make_room(&to)?;
             self.disk.rename(&from, &to).map_err(StorageError::io("renaming", &from))?;
         }
         for (_, new) in moving() {
@@ -444,6 +452,7 @@ impl Mender<'_> {
         let file = self.disk.open(&path, Mode::Read).map_err(StorageError::io("opening", &path))?;
         let ranges: Vec<_> = segment.cuts.iter().map(|cut| cut.position.clone()).collect();
         self.keep(&path, file.as_ref(), &ranges)?;
+        self.make_room(&beside)?;
         let copy = || -> io::Result<()> {
             let new = self.disk.open(&beside, Mode::Create)?;
             new.set_len(0)?;

@@ -153,6 +153,18 @@ fn files_in_each_others_place_are_named() {
 }
 
 #[test]
+fn a_file_with_a_name_between_two_others_damages_neither() {
+    let disk = made(&[(0, &[(0, 3), (3, 3), (6, 3)]), (4, &[(12, 3), (15, 3)]), (9, &[(9, 3)])]);
+    let report = verified(&disk);
+    assert_eq!(report.batches, 6, "{:#?}", report.findings);
+    assert!(
+        words(&report).contains(&"misnamed") && !words(&report).contains(&"order"),
+        "{:#?}",
+        report.findings
+    );
+}
+
+#[test]
 fn a_batch_within_a_value_is_not_taken_for_one_of_the_log() {
     // The value of the damaged batch is a batch that would follow.
     let inner = stored(1, 2, 0);

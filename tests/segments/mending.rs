@@ -51,8 +51,9 @@ fn power_may_go_at_every_step_of_a_repair() {
             disk.steps() - before
         };
         assert!(steps > 10, "{steps}");
-        for step in 0..steps {
-            let disk = template.disk(step);
+        let lives: u64 = if std::env::var_os("KLOG_TEST_LONG").is_some() { 100 } else { 3 };
+        for (step, life) in (0..steps).flat_map(|step| (0..lives).map(move |life| (step, life))) {
+            let disk = template.disk(step + 1000 * life);
             let kept = hurt(&disk, &template, swap);
             disk.cut_power_at(disk.steps() + step);
             assert!(!mended(&disk), "step {step} of {steps}");
@@ -65,7 +66,12 @@ fn power_may_go_at_every_step_of_a_repair() {
             assert!(mended(&disk), "again after step {step}");
             let found = readable(&disk);
             let lost: Vec<_> = kept.difference(&found).collect();
-            assert!(lost.is_empty(), "the power went at step {step} (swapped {swap}): {lost:?}");
+            assert!(
+                lost.is_empty(),
+                "the power went at step {step} (swapped {swap}): {lost:?}\n{:#?}\n{:#?}",
+                rig::verified(&disk).findings,
+                rig::partition(&disk)
+            );
         }
     }
 }
