@@ -26,7 +26,7 @@ const WRITING: &[&str] = &[
     "repair::mend(",
     "SegmentWriter",
     "replace_raw",
-    "checkpoint::",
+    "checkpoint::replace",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
