@@ -32,6 +32,11 @@ impl Patterns {
         set.map(Self).map_err(|error| ClientError::Option(error.to_string()))
     }
 
+    /// Whether a topic of this name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+
     /// Names of the topics that are meant, ascending.
     pub fn select(&self, topics: &BTreeMap<Arc<str>, Arc<TopicView>>) -> Vec<String> {
         let meant = |name: &str, view: &TopicView| !view.internal && self.0.is_match(name);

@@ -30,6 +30,9 @@ pub enum FlowError {
         /// Why it is bad.
         reason: String,
     },
+    /// Everything was carried, but the group did not keep the position.
+    #[error("the position could not be kept: {0}")]
+    NotCommitted(ClientError),
     /// No topic to read.
     #[error("no topic {0}")]
     NoTopic(String),

@@ -20,22 +20,33 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         match event {
             GroupEvent::Prepare { revoked, within } => {
                 // What the sinks do not have by then is carried again by whoever gets the partition.
-                if let Ok(outcome) = tokio::time::timeout(within / 2, self.commit()).await {
+                let kept = async {
+                    self.deliver(Some(within / 4)).await?;
+                    self.commit().await
+                };
+                if let Ok(outcome) = tokio::time::timeout(within / 2, kept).await {
                     outcome?;
                 }
+                self.last.clear();
                 for partition in &revoked {
-                    self.give_up(partition);
+                    if let Some(carried) = self.give_up(partition) {
+                        self.last.insert(partition.clone(), carried);
+                    }
                 }
+                // Until the next assignment nothing is known of what there is to do.
+                self.assigned = false;
                 if let Some(member) = &self.member {
                     member.proceed();
                 }
             }
-            GroupEvent::Assigned { all, added, .. } => {
+            GroupEvent::Assigned { all, added, generation } => {
+                self.generation = generation;
                 let lost: Vec<_> = self.seats.keys().filter(|held| !all.contains(held)).cloned().collect();
                 for partition in &lost {
                     self.give_up(partition);
                 }
                 self.take_over(&added).await?;
+                self.last.clear();
                 self.assigned = true;
                 let names: Vec<_> = all.iter().map(ToString::to_string).collect();
                 self.host.detail(&format!("assigned: {}", names.join(", ")));
@@ -44,6 +55,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
                 for partition in &partitions {
                     self.give_up(partition);
                 }
+                self.last.clear();
                 self.assigned = false;
                 self.host.detail("the group went on without this member; it joins again");
             }
@@ -51,13 +63,15 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         Ok(())
     }
 
-    /// Stops reading a partition; what workers still make of it is dropped.
-    pub(super) fn give_up(&mut self, partition: &TopicPartition) {
+    /// Stops reading a partition; what workers still make of it is dropped. Gives the offset after the last record
+    /// that was put into the sinks.
+    pub(super) fn give_up(&mut self, partition: &TopicPartition) -> Option<i64> {
         self.consumer.unassign(partition);
-        self.ledger.release(partition);
+        let carried = self.ledger.release(partition);
         if let Some(seat) = self.seats.remove(partition) {
             seat.alive.store(false, Ordering::Relaxed);
         }
+        carried
     }
 
     /// Begins to read new partitions at the group's offsets.
@@ -72,7 +86,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
             Reset::Start | Reset::Fail => Position::Start,
             Reset::End => Position::End,
         };
-        if stored.is_empty() && !self.assigned && self.is_new().await {
+        if stored.is_empty() && !std::mem::replace(&mut self.told_new, true) && self.is_new().await {
             let place = if position == Position::End { "end" } else { "start" };
             let topics = self.topics.join(", ");
             let text = format!("group {} is new: it begins at the {place} of {topics}", self.job.group);
@@ -81,12 +95,20 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         let unknown: Vec<_> =
             added.iter().filter(|one| !stored.contains_key(one)).map(|one| (one.clone(), position)).collect();
         let mut found = self.consumer.resolve(&unknown).await?.into_iter();
+        let mut decided = false;
         for partition in added {
-            if let Some(offset) = stored.get(partition).copied().or_else(|| found.next()) {
-                self.read_from(partition, offset);
+            let kept = stored.get(partition).copied();
+            let Some(offset) = kept.or_else(|| found.next()) else { continue };
+            // What came straight back goes on after the last record that was put into the sinks.
+            let offset = self.last.get(partition).copied().map_or(offset, |last| offset.max(last));
+            self.read_from(partition, offset);
+            if kept.is_none() && position == Position::End {
+                // Where a group begins at the end is kept at once: the next run must not begin at a later end.
+                self.ledger.begin_at(partition, offset);
+                decided = true;
             }
         }
-        Ok(())
+        if decided { self.commit().await } else { Ok(()) }
     }
 
     /// Whether the group has no offset at all. Not knowing is no reason to fail.
@@ -120,13 +142,20 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         self.push_lines()?;
         self.ledger.settle(self.lines.as_ref().map_or(0, Lines::delivered));
         let positions = self.ledger.uncommitted();
+        self.uncommitted = None;
         let Some(member) = self.member.as_ref().filter(|_| !positions.is_empty()) else { return Ok(()) };
+        if member.generation() != self.generation {
+            // The group went on without us; what was said of these partitions is void.
+            return Ok(());
+        }
         let offsets: Vec<_> =
             positions.iter().map(|(partition, offset)| (partition.clone(), Committed::at(*offset))).collect();
         match member.commit(&offsets).await {
             Ok(()) => self.ledger.committed(&positions),
             Err(error) if is_passing(&error) => {
                 self.host.notice(&format!("offsets were not committed: {error}"));
+                self.uncommitted = Some(error);
+                self.commit_soon();
             }
             Err(error) => return Err(error.into()),
         }

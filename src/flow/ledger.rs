@@ -58,6 +58,14 @@ impl Ledger {
         }
     }
 
+    /// Reading begins at `offset` by a decision that is to be kept: it counts as delivered up to there.
+    pub fn begin_at(&mut self, partition: &TopicPartition, offset: i64) {
+        let at = self.slot(partition);
+        if let Some(slot) = self.slots.get_mut(at as usize) {
+            slot.delivered = offset;
+        }
+    }
+
     /// A partition is no longer read: it is committed no more. Gives the offset after the last record written.
     pub fn release(&mut self, partition: &TopicPartition) -> Option<i64> {
         let at = self.slot(partition);

@@ -16,12 +16,18 @@ mod worker;
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::client::patterns::Patterns;
 use crate::pipeline::{OnError, Pipeline};
 
 pub use error::FlowError;
+
+/// How long a run may take to finish once it was told to stop.
+const FINISHING: Duration = Duration::from_secs(10);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -125,10 +131,25 @@ pub async fn run<L: Lines, H: Host>(
     host: &mut H,
 ) -> Result<(End, Counts), FlowError> {
     let mut stop = std::pin::pin!(stop);
-    let runner = tokio::select! {
+    let (tell, told) = watch::channel(false);
+    let mut work = Box::pin(async {
+        match runner::Runner::new(client, job, lines, &mut *host, told).await? {
+            Some(runner) => Box::pin(runner.run()).await,
+            None => Ok((End::HangUp, Counts::default())),
+        }
+    });
+    tokio::select! {
         biased;
-        () = &mut stop => return Ok((End::Stopped, Counts::default())),
-        runner = runner::Runner::new(client, job, lines, host) => runner?,
-    };
-    Box::pin(runner.run(stop)).await
+        () = &mut stop => {}
+        outcome = &mut work => return outcome,
+    }
+    // It finishes what is in hand; a broker that answers nothing is not waited for without end. Nothing is committed
+    // then: what was half done is done again by the next run.
+    let _ = tell.send(true);
+    let outcome = tokio::time::timeout(FINISHING, &mut work).await;
+    drop(work);
+    outcome.unwrap_or_else(|_| {
+        host.notice("the broker acknowledges nothing; what it has not is carried again by the next run");
+        Ok((End::Stopped, Counts::default()))
+    })
 }

@@ -1,12 +1,11 @@
 //! The loop of a run: orders to workers, blocks to sinks, positions to the group, until one of the ends.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::ledger::Ledger;
@@ -25,8 +24,10 @@ const AHEAD: usize = 3;
 const BLOCKS: usize = 8;
 /// How long the records in hand are waited for at a signal; a filter may never end.
 const IN_HAND: Duration = Duration::from_secs(2);
-/// How long acknowledgements are waited for at a signal.
+/// How long acknowledgements are waited for when a run ends early.
 const ACKNOWLEDGE: Duration = Duration::from_secs(10);
+/// How long a look at the topics may take that match a pattern.
+const LOOKING: Duration = Duration::from_secs(5);
 /// How long leaving the group may take; the session's time-out ends it otherwise.
 const LEAVING: Duration = Duration::from_secs(2);
 /// How often topics that match a pattern are looked for anew.
@@ -35,6 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// Between two looks at a pipe that tells nobody that it is empty.
 const LOOK: Duration = Duration::from_millis(2);
+const FAR: Duration = Duration::from_secs(24 * 3600);
 /// Bytes that wait for a slow reader of stdout at most before no more is taken.
 const MOST_WAITING: usize = 1 << 20;
 
@@ -77,8 +79,16 @@ pub(super) struct Runner<'h, L, H> {
     pub(super) stops: HashMap<TopicPartition, i64>,
     pub(super) seats: HashMap<TopicPartition, Seat>,
     pub(super) seats_made: u64,
-    /// Whether the group gave out partitions at all.
+    /// Whether the partitions of this member are known: not before the first assignment, nor in a rebalance.
     pub(super) assigned: bool,
+    /// The generation of that assignment.
+    pub(super) generation: i32,
+    /// Whether it was said that the group is new.
+    pub(super) told_new: bool,
+    /// Where partitions stood that were just given up, should they come straight back.
+    pub(super) last: HashMap<TopicPartition, i64>,
+    /// Why the last commit was not kept, if it was not.
+    pub(super) uncommitted: Option<ClientError>,
     pub(super) ledger: Ledger,
     pub(super) counts: Counts,
     stdin: Option<mpsc::Receiver<Result<stdin::Lines, FlowError>>>,
@@ -88,6 +98,10 @@ pub(super) struct Runner<'h, L, H> {
     results: mpsc::Receiver<Done>,
     pub(super) commit_at: Option<Instant>,
     look_at: Option<Instant>,
+    /// When workers that are at work are looked at.
+    open_at: Instant,
+    /// True once the run is to stop.
+    stop: watch::Receiver<bool>,
 }
 
 /// What of the job the runner needs while it runs.
@@ -99,14 +113,21 @@ pub(super) struct Plan {
 }
 
 impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
-    /// Finds source and sinks, starts the workers, and begins to read or to join the group.
+    /// Finds source and sinks, starts the workers, and begins to read or to join the group. Nothing where the run was
+    /// told to stop, or the reader of stdout left, while a topic was waited for.
     pub(super) async fn new(
         client: &Client,
         job: Job,
         lines: Option<L>,
         host: &'h mut H,
-    ) -> Result<Self, FlowError> {
-        let topics = source::topics(client, &job.source, job.once, host).await?;
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Option<Self>, FlowError> {
+        let topics = tokio::select! {
+            biased;
+            () = told(&mut stop) => return Ok(None),
+            () = hung_up(lines.as_ref()) => return Ok(None),
+            topics = source::topics(client, &job.source, job.once, host) => topics?,
+        };
         let mut producer = Producer::new(client).await?;
         let (mut targets, mut limits) = (Vec::new(), Vec::new());
         for name in job.pipeline.targets() {
@@ -124,7 +145,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             Source::Stdin => (None, Some(stdin::start()?)),
             _ => (Some(Member::join(client, &group, &topics).await?), None),
         };
-        Ok(Self {
+        Ok(Some(Self {
             client: client.clone(),
             job: Plan { source, group, once },
             host,
@@ -140,6 +161,10 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             seats: HashMap::new(),
             seats_made: 0,
             assigned: false,
+            generation: -1,
+            told_new: false,
+            last: HashMap::new(),
+            uncommitted: None,
             ledger: Ledger::default(),
             counts: Counts::default(),
             stdin,
@@ -148,25 +173,27 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             results,
             commit_at: None,
             look_at: look_at.filter(|_| !once),
-        })
+            open_at: Instant::now(),
+            stop,
+        }))
     }
 
     /// Runs to one of the ends, then does what that end asks for.
-    pub(super) async fn run(
-        mut self,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(End, Counts), FlowError> {
+    pub(super) async fn run(mut self) -> Result<(End, Counts), FlowError> {
         let end = loop {
-            match self.turn(stop.as_mut()).await {
+            match self.turn().await {
                 Ok(None) => {}
                 Ok(Some(end)) => break Ok(end),
                 Err(error) => break Err(error),
             }
         };
         let outcome = match end {
-            Ok(end) => self.finish(end, stop).await.map(|()| end),
+            Ok(end) => self.finish(end).await.map(|()| end),
             Err(error) => {
-                // What was pushed before is kept, and its position too; the first failure is the one to tell.
+                // What was carried before is kept, and its position too; the first failure is the one to tell.
+                if !matches!(error, FlowError::Stream { .. }) {
+                    let _ = self.deliver(None).await;
+                }
                 let _ = timeout(ACKNOWLEDGE, self.commit()).await;
                 self.leave().await;
                 Err(error)
@@ -192,21 +219,24 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
     }
 
     /// Waits for whatever comes first, and does it.
-    async fn turn(&mut self, stop: Pin<&mut impl Future<Output = ()>>) -> Result<Option<End>, FlowError> {
+    async fn turn(&mut self) -> Result<Option<End>, FlowError> {
         if self.lines.as_ref().is_some_and(Lines::is_closed) {
             return Ok(Some(End::HangUp));
         }
         if self.is_complete() {
             return Ok(Some(End::Complete));
         }
-        let far = Instant::now() + Duration::from_secs(24 * 3600);
+        let far = Instant::now() + FAR;
         let (commit, look) = (self.commit_at.unwrap_or(far), self.look_at.unwrap_or(far));
         let waiting = self.lines.as_ref().is_some_and(|lines| lines.waiting() > 0);
-        let busy = self.outstanding() > 0;
-        let (room, take) = (self.outstanding() < AHEAD * self.hands.len(), !self.is_backed_up());
+        let (busy, take) = (self.outstanding() > 0, !self.is_backed_up());
+        let (seats, hands) = (&self.seats, &self.hands);
+        let has_room = |worker: usize| hands.get(worker).is_some_and(|hand| hand.load < AHEAD);
+        let wanted =
+            |partition: &TopicPartition| seats.get(partition).is_none_or(|seat| has_room(seat.worker));
         tokio::select! {
             biased;
-            () = stop => return Ok(Some(End::Stopped)),
+            () = told(&mut self.stop) => return Ok(Some(End::Stopped)),
             () = hung_up(self.lines.as_ref()) => return Ok(Some(End::HangUp)),
             event = next_of(self.member.as_mut()) => self.group_event(event?).await?,
             () = sleep_until(commit) => {
@@ -219,9 +249,12 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
                 self.push_lines()?;
             }
             Some(done) = self.results.recv(), if take => self.done(done).await?,
-            event = self.consumer.next(), if room => self.event(event?)?,
-            piece = piece_of(self.stdin.as_mut()), if room => self.piece(piece)?,
-            () = sleep(LOOK_AFTER), if busy => self.take_open().await?,
+            event = self.consumer.next_where(wanted) => self.event(event?)?,
+            piece = piece_of(self.stdin.as_mut()), if has_room(0) => self.piece(piece)?,
+            () = sleep_until(self.open_at), if busy && take => {
+                self.open_at = Instant::now() + LOOK_AFTER;
+                self.take_open().await?;
+            }
         }
         Ok(None)
     }
@@ -302,7 +335,9 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
     async fn look_again(&mut self) -> Result<(), FlowError> {
         self.look_at = Some(Instant::now() + LOOK_AGAIN);
         let Source::Patterns(patterns) = &self.job.source else { return Ok(()) };
-        let found = patterns.select(&self.client.topics().await?);
+        // A broker that is away is asked again later.
+        let Ok(Ok(topics)) = timeout(LOOKING, self.client.topics()).await else { return Ok(()) };
+        let found = patterns.select(&topics);
         if found == self.topics || found.is_empty() {
             return Ok(());
         }
@@ -319,38 +354,35 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
     }
 
     /// What the end asks for: finish what is in hand, deliver, commit, leave.
-    async fn finish(&mut self, end: End, stop: Pin<&mut impl Future<Output = ()>>) -> Result<(), FlowError> {
+    async fn finish(&mut self, end: End) -> Result<(), FlowError> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let done = match end {
-            // What the reader of stdout did not take is not committed, and neither is anything behind it.
-            End::HangUp => Ok(()),
-            End::Stopped => {
-                let last = async {
-                    self.drain().await?;
-                    self.commit().await
-                };
-                match timeout(ACKNOWLEDGE, last).await {
-                    Ok(done) => done,
-                    Err(_) => {
-                        self.host.notice(
-                            "the broker acknowledges nothing; what it has not is carried again later",
-                        );
-                        Ok(())
-                    }
-                }
-            }
-            End::Complete => tokio::select! {
-                biased;
-                done = self.deliver() => done,
-                () = stop => Ok(()),
+            End::HangUp => self.abandon().await,
+            End::Stopped => match self.drain().await {
+                Ok(()) => self.commit().await,
+                failed => failed,
+            },
+            End::Complete => match self.deliver(None).await {
+                // A signal cuts the wait short, not the commit of what was taken until then.
+                Ok(all) if all || *self.stop.borrow() => self.commit().await,
+                Ok(_) => self.abandon().await,
+                Err(error) => Err(error),
             },
         };
-        let done = match (end, done) {
-            (End::Complete, Ok(())) => self.commit().await,
-            (_, done) => done,
-        };
         self.leave().await;
-        done
+        match (done, self.uncommitted.take()) {
+            (Ok(()), Some(error)) if end == End::Complete => Err(FlowError::NotCommitted(error)),
+            (done, _) => done,
+        }
+    }
+
+    /// The reader of stdout left: nothing further is committed. What stdin gave can not be read again, so what is on
+    /// its way to topics still goes there.
+    async fn abandon(&mut self) -> Result<(), FlowError> {
+        if matches!(self.job.source, Source::Stdin) {
+            let _ = timeout(ACKNOWLEDGE, self.producer.flush()).await;
+        }
+        Ok(())
     }
 
     /// Takes what workers have done but not handed over.
@@ -374,6 +406,8 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         for done in found {
             self.done(done).await?;
         }
+        // A slow filter fills no batch for a long time.
+        self.producer.send_now();
         Ok(())
     }
 
@@ -390,17 +424,27 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         Ok(())
     }
 
-    /// Waits until stdout took everything, and its reader too.
-    async fn deliver(&mut self) -> Result<(), FlowError> {
+    /// Waits until stdout took everything and, where positions are kept, its reader too. False where that did not come
+    /// about: told to stop, the reader left, or `within` over.
+    pub(super) async fn deliver(&mut self, within: Option<Duration>) -> Result<bool, FlowError> {
+        let until = Instant::now() + within.unwrap_or(FAR);
         loop {
             self.push_lines()?;
-            let Some(lines) = self.lines.as_ref().filter(|lines| !lines.is_closed()) else { return Ok(()) };
-            if lines.delivered() == lines.end() || (self.member.is_none() && lines.waiting() == 0) {
-                return Ok(());
+            let Some(lines) = &self.lines else { return Ok(true) };
+            let waiting = lines.waiting() > 0;
+            if lines.is_closed() {
+                return Ok(false);
             }
-            match lines.waiting() > 0 {
-                true => lines.writable().await.map_err(stdout)?,
-                false => tokio::time::sleep(LOOK).await,
+            if !waiting && (self.member.is_none() || lines.delivered() == lines.end()) {
+                return Ok(true);
+            }
+            tokio::select! {
+                biased;
+                () = told(&mut self.stop) => return Ok(false),
+                () = lines.hung_up() => return Ok(false),
+                ready = lines.writable(), if waiting => ready.map_err(stdout)?,
+                () = sleep(LOOK), if !waiting => {}
+                () = sleep_until(until) => return Ok(false),
             }
         }
     }
@@ -441,6 +485,14 @@ fn start_workers(
 
 pub(super) fn stdout(error: std::io::Error) -> FlowError {
     FlowError::Stream { doing: "write to stdout", error }
+}
+
+/// Returns once the run is told to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The sender lives for as long as the run.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 async fn next_of(member: Option<&mut Member>) -> Result<GroupEvent, ClientError> {

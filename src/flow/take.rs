@@ -1,6 +1,6 @@
 //! From a block to the sinks: records to topics and lines to stdout, then the position they stand for.
 
-use super::block::Target;
+use super::block::{Block, Out, Target};
 use super::runner::Runner;
 use super::worker::{BadRecord, Done, Ended};
 use super::{FlowError, Host, Lines, Source};
@@ -30,7 +30,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
             };
             done.block.headers(out, &mut headers);
             let pushed = self.producer.push(topic, None, out.timestamp, key, value, &headers);
-            let pushed = pushed.map_err(|error| too_large(error, out.target, &self.shared.on_error, &done));
+            let pushed = pushed.map_err(|error| too_large(error, out, &self.shared.on_error, &done.block));
             if pushed? == Pushed::Full {
                 self.producer.ready().await?;
             }
@@ -86,14 +86,18 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
 }
 
 /// A dead letter that its topic does not take: everything stops before the bad record, which is not lost then.
-fn too_large(error: ClientError, target: Target, on_error: &OnError, done: &Done) -> FlowError {
-    match (target, on_error, &done.first_bad, &error) {
-        (
-            Target::DeadLetter,
-            OnError::DeadLetter(topic),
-            Some(BadRecord { at, reason, .. }),
-            ClientError::RecordTooLarge { .. },
-        ) => FlowError::DeadLetter { at: at.clone(), topic: topic.clone(), reason: reason.clone() },
-        _ => error.into(),
-    }
+fn too_large(error: ClientError, out: &Out, on_error: &OnError, block: &Block) -> FlowError {
+    let (Target::DeadLetter, OnError::DeadLetter(topic), ClientError::RecordTooLarge { .. }) =
+        (out.target, on_error, &error)
+    else {
+        return error.into();
+    };
+    let mut headers = Vec::new();
+    block.headers(out, &mut headers);
+    let said = |name: &str| {
+        let found = headers.iter().rfind(|header| header.key == name.as_bytes());
+        String::from_utf8_lossy(found.and_then(|header| header.value).unwrap_or_default()).into_owned()
+    };
+    let at = format!("{}-{}@{}", said("klog.topic"), said("klog.partition"), said("klog.offset"));
+    FlowError::DeadLetter { at, topic: topic.clone(), reason: said("klog.error") }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::block::{Block, Target};
+use super::block::{Block, Out, Target};
 use crate::client::consumer::Chunk;
 use crate::client::producer::fits;
 use crate::client::{ClientError, Decompressor, Header, Record};
@@ -214,6 +214,11 @@ impl Worker {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let (value, behind) = rest.split_at(end);
             rest = behind.get(1..).unwrap_or_default();
+            if value.trim_ascii().is_empty() {
+                // As jq reads it: nothing between values.
+                line += 1;
+                continue;
+            }
             let headers = Default::default();
             let record = Record { offset: line, timestamp: now, key: None, value: Some(value), headers };
             match self.record(order, &record, (STDIN, 0)) {
@@ -281,7 +286,7 @@ impl Worker {
                     "the result has {size} bytes, too large for its topic ({limit} allowed)"
                 ));
             }
-            if staged.size() > MOST_OF_ONE {
+            if staged.size() + staged.outs.len() * size_of::<Out>() > MOST_OF_ONE {
                 return Err(format!("more than {MOST_OF_ONE} bytes came of one record"));
             }
             let target = Target::Sink(item.target);

@@ -289,3 +289,26 @@ fn stdout_to_a_full_disk_fails() {
     assert!(done.stderr_text().contains("can't write to stdout"), "{}", done.stderr_text());
     assert_eq!(world.klog(&["consume", "t", "-e", "-g", "g"]).ok().lines().count(), 10);
 }
+
+/// In a rebalance a member holds nothing, which is no reason to be done.
+#[test]
+fn a_group_that_reads_to_the_end_is_not_done_before_it() {
+    let world = World::new();
+    world.klog(&["topic", "create", "n", "-p", "4"]).ok();
+    world.sh("seq 300000 | klog produce n --partitioner round-robin").ok();
+    let flags =
+        ["consume", "n", "-g", "g", "-X", "heartbeat.interval.ms=100", "-X", "session.timeout.ms=6000"];
+    // A reader that takes its time, so that the rebalances fall into the run.
+    let flags_text = flags.join(" ");
+    let slow =
+        world.sh(&format!("klog {flags_text} -e | while read -r line; do echo \"$line\"; done")).spawn();
+    for _ in 0..2 {
+        let other = world.klog(&flags).spawn();
+        std::thread::sleep(Duration::from_millis(300));
+        other.signal(nix::sys::signal::Signal::SIGTERM);
+        other.done();
+    }
+    slow.done();
+    let lag = world.klog(&["group", "lag", "g", "-o", "tsv"]).ok();
+    assert!(lag.lines().skip(1).all(|line| line.split('\t').nth(6) == Some("0")), "{lag}");
+}

@@ -423,3 +423,87 @@ fn results_too_large_or_too_many_are_bad_records() {
     assert_eq!(why.lines().count(), 2, "{why}");
     assert!(why.lines().all(|line| line.starts_with("5000 ")), "{why}");
 }
+
+#[test]
+fn once_carries_everything_also_when_a_member_comes_and_goes() {
+    let world = World::new();
+    world.klog(&["topic", "create", "n", "-p", "4"]).ok();
+    world.sh("seq 200000 | klog produce n --partitioner round-robin").ok();
+    let fast = ["-X", "heartbeat.interval.ms=100", "-X", "session.timeout.ms=6000"];
+    let flags = ["pipeline", "run", "--from", "n", "--to", "out", "--jq", ". as $x | $x", "-g", "g"];
+    let flags = [&flags[..], &fast].concat();
+    let once = world.klog(&[&flags[..], &["--once"]].concat()).spawn();
+    for _ in 0..3 {
+        let other = world.klog(&flags).spawn();
+        std::thread::sleep(Duration::from_millis(150));
+        other.signal(Signal::SIGTERM);
+        assert_eq!(other.done().status, 143);
+    }
+    let done = once.done();
+    assert_eq!(done.status, 0, "{}", done.stderr_text());
+    let lag = world.klog(&["group", "lag", "g", "-o", "tsv"]).ok();
+    assert!(lag.lines().skip(1).all(|line| line.split('\t').nth(6) == Some("0")), "{lag}");
+    let out = world.klog(&["consume", "out", "-e"]).ok();
+    let found: std::collections::BTreeSet<&str> = out.lines().collect();
+    assert_eq!(found.len(), 200_000);
+}
+
+#[test]
+fn a_reader_that_leaves_late_ends_it_too_and_commits_nothing_more() {
+    let world = World::new();
+    world.sh("seq 1000 | klog produce n").ok();
+    let script = "klog pipeline run -q --from n --to - --once --jq . -g g | (sleep 1; head -1); klog group lag g -o tsv";
+    let out = world.sh(script).ok();
+    let mut lines = out.lines();
+    assert_eq!(lines.next(), Some("1"));
+    assert!(!out.contains("\t1000\t0\t1000\t0\t"), "{out}");
+}
+
+#[test]
+fn a_pattern_never_means_a_sink() {
+    let world = World::new();
+    for sinks in [&["--to", "sales-out"][..], &["--to", "x", "--on-error", "dlq=sales-bad"]] {
+        let done =
+            world.klog(&[&["pipeline", "run", "--from", "sales-.*", "--regex"], sinks].concat()).done();
+        assert_eq!(done.status, 2);
+        assert!(done.stderr_text().contains("never ends"), "{}", done.stderr_text());
+    }
+}
+
+#[test]
+fn a_group_that_begins_at_the_end_goes_on_from_there() {
+    let world = World::new();
+    let run = || {
+        world
+            .klog(&["pipeline", "run", "--from", "n", "--to", "out", "--once", "--reset", "end", "-g", "g"])
+            .ok()
+    };
+    world.sh("seq 1 5 | klog produce n").ok();
+    run();
+    world.sh("seq 6 10 | klog produce n").ok();
+    run();
+    assert_eq!(world.klog(&["consume", "out", "-e"]).ok(), "6\n7\n8\n9\n10\n");
+}
+
+#[test]
+fn division_by_zero_is_a_bad_record_as_in_jq() {
+    let world = World::new();
+    let input = "{\"a\":6,\"b\":3}\n{\"a\":1,\"b\":0}\n{\"a\":0,\"b\":0}\n{\"a\":9,\"b\":3}\n";
+    for jq in [".a / .b", ". as $x | $x.a / $x.b", ".a % .b | . * 1", ".a /= .b | .a"] {
+        let flags = ["pipeline", "run", "--from", "-", "--to", "-", "--on-error", "skip", "--jq", jq];
+        let done = world.klog(&flags).stdin(input).done();
+        assert_eq!((done.status, done.stdout_text().lines().count()), (6, 2), "{jq}: {}", done.stdout_text());
+        assert!(
+            done.stderr_text().contains("2 of 4") && done.stderr_text().contains("zero"),
+            "{}",
+            done.stderr_text()
+        );
+    }
+}
+
+#[test]
+fn what_came_before_a_bad_record_reaches_a_slow_reader() {
+    let world = World::new();
+    let script = "(seq 200000; echo bad) | klog pipeline run --from - --to - --jq . | (sleep 1; wc -l)";
+    assert_eq!(world.sh(script).ok().trim(), "200000");
+}

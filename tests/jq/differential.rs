@@ -11,6 +11,14 @@ use super::{records, results};
 /// Filters of the fast path.
 const FAST: &[&str] = &[
     ".",
+    "{p: (.a / .b)} | select(.p != null)",
+    "{p: (.a / .b)} | .p // \"none\"",
+    "{p: (.a / .b)} | .p / 2",
+    "{p: (.a * -1.0)} | .p",
+    "{p: (.a / .b)} | .p + 9007199254740993",
+    "[.a / .b] | .[0] | type",
+    "{a: .a} | .a * 0",
+    ".a / .b, .a % .b",
     ".a",
     ".a.b",
     ".user.name",

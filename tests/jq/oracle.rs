@@ -77,6 +77,8 @@ const FILTERS: &[&str] = &[
     "[.[]? | objects | keys]",
     "[.[]? | objects | has(\"a\")]",
     "[.[]? | numbers | floor]",
+    "[.[]? | numbers | 7 / .]",
+    "[.[]? | numbers | 7 % (. | floor)]",
 ];
 
 /// A record that both take alike: no half of a surrogate pair, nothing that 1.6 rounds away, no number that is nan.

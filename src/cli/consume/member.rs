@@ -28,6 +28,8 @@ impl Reader<'_> {
                 for partition in &revoked {
                     self.give_up(partition, true);
                 }
+                // Until the next assignment nothing is known of what there is to read.
+                self.assigned = false;
                 if let Some(member) = &self.member {
                     member.proceed();
                 }

@@ -1,6 +1,7 @@
 //! `klog pipeline run`: the flow with a terminal around it: signals, notices, progress, the way it ended.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use super::{RunArgs, spec};
 use crate::cli::consume::sink::Sink;
@@ -14,14 +15,22 @@ use crate::flow::{self, Counts, End, FlowError, Host, Job, Lines, Source};
 use crate::pipeline::spec::STREAM;
 use crate::pipeline::{From, OnError, Pipeline, Reset};
 
+/// How long a pipeline that follows tries to deliver: without end, as far as the protocol's times go.
+const FOLLOWING: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Runs `klog pipeline run`.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let (spec, patterns) = spec::read(&args.words, &args.ways)?;
     let signals = Signals::catch()
         .map_err(|error| Failure::failed(format!("can't watch for signals: {}", plain(&error)), ""))?;
     let mut options = context.settings.client.clone();
-    if spec.reset == Reset::End {
-        options.reset = ResetOption::End;
+    options.reset = match spec.reset {
+        Reset::Start => ResetOption::Start,
+        Reset::End => ResetOption::End,
+    };
+    if !args.once {
+        // What follows goes on when the broker is back, whenever that is.
+        options.delivery_timeout = FOLLOWING;
     }
     let group = spec.group_name();
     let source = match (&spec.from, patterns) {
@@ -111,6 +120,9 @@ fn explain(context: &Context, error: FlowError) -> Failure {
             Failure::failed(text, "records are lines: is there a line end in the input?")
         }
         FlowError::Stream { doing, error } => Failure::failed(format!("can't {doing}: {}", plain(error)), ""),
+        FlowError::NotCommitted(_) => {
+            Failure::failed(text, "run it again: what was carried since the last commit is carried once more")
+        }
         FlowError::Thread(_) | FlowError::Worker => Failure::failed(text, ""),
     }
 }

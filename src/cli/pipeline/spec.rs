@@ -40,6 +40,15 @@ pub(super) fn read(words: &Words, ways: &Ways) -> Result<(Spec, Option<Patterns>
         }
         _ => None,
     };
+    let dead_letters = match &spec.on_error {
+        OnError::DeadLetter(topic) => Some(topic.as_str()),
+        OnError::Stop | OnError::Skip => None,
+    };
+    let own = |topic: &&str| patterns.as_ref().is_some_and(|patterns| patterns.matches(topic));
+    if let Some(topic) = spec.targets().into_iter().chain(dead_letters).find(own) {
+        let what = format!("{topic} is source and sink: such a pipeline feeds on itself and never ends");
+        return Err(Failure::usage(what, "choose a pattern that does not match it"));
+    }
     Ok((spec, patterns))
 }
 

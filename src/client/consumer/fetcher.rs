@@ -108,9 +108,29 @@ impl State {
         self.reading.iter().map(|(partition, reading)| (partition.clone(), reading.position)).collect()
     }
 
-    pub(super) fn take(&mut self) -> Option<Result<Event, ClientError>> {
-        let Some((number, event)) = self.events.pop_front() else {
-            return self.failure.clone().map(Err);
+    /// The first event, chunks of partitions that are not `wanted` passed over.
+    pub(super) fn take(
+        &mut self,
+        wanted: impl Fn(&TopicPartition) -> bool,
+    ) -> Option<Result<Event, ClientError>> {
+        let events = &self.events;
+        let chunk_of = |partition: &TopicPartition, before: usize| {
+            let chunks = events.iter().take(before).filter_map(|(_, event)| match event {
+                Event::Chunk(chunk) => Some(&chunk.partition),
+                _ => None,
+            });
+            chunks.into_iter().any(|other| other == partition)
+        };
+        let may_go = |(at, (_, event)): (usize, &(u64, Event))| match event {
+            Event::Chunk(chunk) => wanted(&chunk.partition),
+            // What is said of a partition is said after its chunks.
+            Event::Stopped(partition) | Event::Gone(partition) | Event::Moved { partition, .. } => {
+                !chunk_of(partition, at)
+            }
+        };
+        let first = events.iter().enumerate().position(may_go);
+        let Some((number, event)) = first.and_then(|at| self.events.remove(at)) else {
+            return self.failure.clone().filter(|_| self.events.is_empty()).map(Err);
         };
         match &event {
             Event::Chunk(chunk) => {

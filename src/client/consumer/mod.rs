@@ -88,8 +88,20 @@ impl Consumer {
     /// # Errors
     /// What no retry mends: damaged data, a position out of range under [`super::options::Reset::Fail`], a broker's no.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
+        self.next_where(|_| true).await
+    }
+
+    /// Like [`Consumer::next`], but leaves chunks of partitions that are not `wanted` where they are; reading ahead of
+    /// those stops by itself.
+    ///
+    /// # Errors
+    /// As [`Consumer::next`].
+    pub async fn next_where(
+        &mut self,
+        wanted: impl Fn(&TopicPartition) -> bool,
+    ) -> Result<Event, ClientError> {
         loop {
-            if let Some(event) = self.try_next() {
+            if let Some(event) = self.take(&wanted) {
                 return event;
             }
             // One permit is kept when an event came since the look.
@@ -99,7 +111,11 @@ impl Consumer {
 
     /// Like [`Consumer::next`] but at once: `None` when nothing is there yet.
     pub fn try_next(&mut self) -> Option<Result<Event, ClientError>> {
-        let event = self.shared.state().take();
+        self.take(|_| true)
+    }
+
+    fn take(&mut self, wanted: impl Fn(&TopicPartition) -> bool) -> Option<Result<Event, ClientError>> {
+        let event = self.shared.state().take(wanted);
         if event.is_some() {
             // There is room to read further ahead.
             self.shared.work.notify_one();

@@ -130,6 +130,11 @@ impl Member {
         offsets::commit(&self.client, &self.group, &self.shared.membership(), offsets).await
     }
 
+    /// The generation it is in, -1 while it is in none.
+    pub fn generation(&self) -> i32 {
+        self.shared.membership().generation
+    }
+
     /// This member's id, empty before the first join.
     pub fn member_id(&self) -> String {
         self.shared.membership().member_id

@@ -125,6 +125,8 @@ pub(in crate::client) async fn commit(
     loop {
         match commit_once(client, group, membership, offsets).await {
             Ok(()) => return Ok(()),
+            // A topic that is gone does not come back for the commit, and the others are kept already.
+            Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => return Err(error),
             Err(error) => attempts.after(error).await?,
         }
     }

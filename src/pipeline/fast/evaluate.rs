@@ -128,6 +128,13 @@ impl<'a> Machine<'a> {
         let Range { start, end } = range;
         let whole = Span { from, start, end };
         let text = self.text(whole);
+        // What was printed is read back here, and it is numbers that printing changes (nan becomes null).
+        if from == Source::Made
+            && self.buffers.rounded
+            && matches!(text.first(), Some(b'n' | b'-' | b'0'..=b'9'))
+        {
+            return Err(Bail);
+        }
         Ok(match text.first() {
             Some(b'"') => Value::Raw(Span { from, start: start + 1, end: end - 1 }),
             Some(b'{') => Value::Object(whole),
@@ -279,6 +286,10 @@ impl<'a> Machine<'a> {
 
     /// Appends a value's JSON text to `made`.
     fn print(&mut self, value: Value) -> Result<(), Bail> {
+        // Containers are not looked through for such numbers: they may hold one.
+        let exact =
+            matches!(value, Value::Null | Value::Bool(_) | Value::Int(_) | Value::Raw(_) | Value::Plain(_));
+        self.buffers.rounded |= !exact;
         let made = &mut self.buffers.made;
         match value {
             Value::Null => made.extend_from_slice(b"null"),

@@ -174,6 +174,8 @@ pub(super) struct Buffers {
     escaped_key: bool,
     /// Texts that were made: strings and whole containers.
     made: Vec<u8>,
+    /// Whether a number was printed into `made` whose text may not be the value that it was.
+    rounded: bool,
     /// For texts on their way from `made` into `made`.
     spare: Vec<u8>,
     /// Values of the containers that are being built.
@@ -238,6 +240,7 @@ impl Buffers {
     fn clear(&mut self) {
         self.members.clear();
         self.escaped_key = false;
+        self.rounded = false;
         self.made.clear();
         self.stack.clear();
         self.results.clear();

@@ -95,6 +95,10 @@ impl Number {
 
     /// Integers stay integers but for `/`; one that leaves 64 bits, and a remainder by zero, are for the slow path.
     pub(super) fn calculate(self, math: Math, other: Self) -> Result<Self, Bail> {
+        // jq fails there, with words that the slow path has.
+        if matches!(math, Math::Div | Math::Rem) && other.float() == 0.0 {
+            return Err(Bail);
+        }
         if let (Self::Int(left), Self::Int(right)) = (self, other) {
             let exact = match math {
                 Math::Add => left.checked_add(right),

@@ -107,7 +107,8 @@ fn each(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(rewrite).collect()
 }
 
-/// `term` with every interpolation and every product that may repeat a string replaced by klog's.
+/// `term` with every interpolation, every product that may repeat a string and every division that may be by zero
+/// replaced by klog's.
 fn rewrite(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Str(None, parts) => {
@@ -165,13 +166,14 @@ fn binary<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&
         BinaryOp::Math(Math::Mul) if !is_small(&left) && !is_small(&right) => {
             Term::Call(natives::TIMES, vec![*left, *right])
         }
-        // `l *= r` is `r as $x | l |= . * $x`.
-        BinaryOp::UpdateMath(Math::Mul) if !is_small(&right) => {
-            let factor = "$klog_factor";
-            let product = Term::Call(natives::TIMES, vec![Term::Id, Term::Var(factor)]);
-            let update = Term::BinOp(left, BinaryOp::Update, Box::new(product));
-            Term::BinOp(right, BinaryOp::Pipe(Some(Pattern::Var(factor))), Box::new(update))
+        BinaryOp::Math(Math::Div) if !is_divisor(&right) => Term::Call(natives::DIVIDE, vec![*left, *right]),
+        BinaryOp::Math(Math::Rem) if !is_divisor(&right) => {
+            Term::Call(natives::REMAINDER, vec![*left, *right])
         }
+        // `l *= r` is `r as $x | l |= . * $x`.
+        BinaryOp::UpdateMath(Math::Mul) if !is_small(&right) => update(left, natives::TIMES, right),
+        BinaryOp::UpdateMath(Math::Div) if !is_divisor(&right) => update(left, natives::DIVIDE, right),
+        BinaryOp::UpdateMath(Math::Rem) if !is_divisor(&right) => update(left, natives::REMAINDER, right),
         BinaryOp::Pipe(Some(pattern)) => {
             Term::BinOp(left, BinaryOp::Pipe(Some(rewrite_pattern(pattern))), right)
         }
@@ -213,6 +215,18 @@ fn roomy(term: Term<&str>) -> Term<&str> {
 }
 
 /// Whether a factor is a literal that repeats no string beyond what the record's size allows.
+fn is_divisor(term: &Term<&str>) -> bool {
+    matches!(term, Term::Num(text) if text.parse().is_ok_and(|number: f64| number != 0.0))
+}
+
+/// `left` updated by what `native` makes of each value under it and of `right`.
+fn update<'s>(left: Box<Term<&'s str>>, native: &'s str, right: Box<Term<&'s str>>) -> Term<&'s str> {
+    let operand = "$klog_operand";
+    let result = Term::Call(native, vec![Term::Id, Term::Var(operand)]);
+    let update = Term::BinOp(left, BinaryOp::Update, Box::new(result));
+    Term::BinOp(right, BinaryOp::Pipe(Some(Pattern::Var(operand))), Box::new(update))
+}
+
 fn is_small(factor: &Term<&str>) -> bool {
     matches!(factor, Term::Num(text) if text.parse().is_ok_and(|count: f64| count < 1000.0))
 }

@@ -16,6 +16,12 @@ pub(super) const TEXT: &str = "klog_text";
 /// Its two arguments multiplied: what `*` stands on where a string may be repeated.
 pub(super) const TIMES: &str = "klog_times";
 
+/// Its first argument divided by its second: jq fails where that is zero, jaq gives what doubles give.
+pub(super) const DIVIDE: &str = "klog_divide";
+
+/// The remainder of its first argument by its second, likewise.
+pub(super) const REMAINDER: &str = "klog_remainder";
+
 /// Its input, which an update of what lies under the key in its argument makes room in: null becomes an object or an
 /// array as in jq, and an array becomes long enough. jaq fails there.
 pub(super) const ROOM: &str = "klog_room";
@@ -38,7 +44,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
         .chain([room()])
 }
 
-fn own() -> [Filter<RunPtr<Data>>; 5] {
+fn own() -> [Filter<RunPtr<Data>>; 7] {
     [
         (TEXT, v(0), |cv| {
             bome(match cv.1 {
@@ -49,6 +55,16 @@ fn own() -> [Filter<RunPtr<Data>>; 5] {
         (TIMES, v(2), |mut cv| {
             let right = cv.0.pop_var();
             bome(times(cv.0.pop_var(), right))
+        }),
+        (DIVIDE, v(2), |mut cv| {
+            let right = cv.0.pop_var();
+            let left = cv.0.pop_var();
+            bome(divisible(&left, &right).and_then(|()| left / right))
+        }),
+        (REMAINDER, v(2), |mut cv| {
+            let right = cv.0.pop_var();
+            let left = cv.0.pop_var();
+            bome(divisible(&left, &right).and_then(|()| left % right))
         }),
         ("tojson", v(0), |cv| {
             let mut out = Vec::new();
@@ -105,6 +121,21 @@ fn times(left: Val, right: Val) -> ValR<Val> {
         }
     }
     left * right
+}
+
+/// Refuses zero as a divisor of a number.
+fn divisible(left: &Val, right: &Val) -> Result<(), Error<Val>> {
+    let is_zero = match right {
+        Val::Num(Num::Int(right)) => *right == 0,
+        Val::Num(Num::Float(right)) => *right == 0.0,
+        Val::Num(Num::Dec(text)) => text.parse::<f64>().is_ok_and(|right| right == 0.0),
+        _ => false,
+    };
+    if !is_zero || !matches!(left, Val::Num(_)) {
+        return Ok(());
+    }
+    let shown = one_line(left, LONGEST_MESSAGE / 2);
+    Err(Error::str(format_args!("number ({shown}) cannot be divided because the divisor is zero")))
 }
 
 /// The one value whose text a string holds, within the depth limit.
