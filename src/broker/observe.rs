@@ -27,6 +27,8 @@ type Sizes = HashMap<(TopicId, usize), (u64, usize)>;
 #[derive(Debug)]
 pub(super) struct Observer {
     started_ms: i64,
+    /// The same moment on the monotonic clock.
+    started: Duration,
     recovery: OnceLock<metrics::Recovery>,
     at_rest: Mutex<Sizes>,
     lags: Mutex<Lags>,
@@ -44,8 +46,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Observer {
-    pub(super) fn new(started_ms: i64) -> Self {
-        Self { started_ms, recovery: OnceLock::new(), at_rest: Mutex::default(), lags: Mutex::default() }
+    pub(super) fn new(started_ms: i64, started: Duration) -> Self {
+        Self {
+            started_ms,
+            started,
+            recovery: OnceLock::new(),
+            at_rest: Mutex::default(),
+            lags: Mutex::default(),
+        }
     }
 
     /// Says once what the start found.
@@ -112,9 +120,7 @@ impl Broker {
         let meters = self.meters();
         metrics::Node {
             started_ms: self.observer.started_ms,
-            up: Duration::from_millis(
-                u64::try_from(self.clock.wall_ms().saturating_sub(self.observer.started_ms)).unwrap_or(0),
-            ),
+            up: now.saturating_sub(self.observer.started),
             unready: self.unready(),
             topics,
             groups,

@@ -77,7 +77,7 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
             groups,
-            observer: Observer::new(started_ms),
+            observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
             closing: Closing::default(),
         });

@@ -59,6 +59,11 @@ struct Waiting {
     next: u64,
 }
 
+/// How long a refusal for a full disk counts: where nobody appends, nobody finds that there is space again.
+const FULL_FOR: Duration = Duration::from_secs(30);
+/// No append was refused for a full disk since one was taken.
+const NEVER: u64 = u64::MAX;
+
 thread_local! {
     /// Contexts and buffer for walking compressed batches: one a worker.
     static INFLATE: RefCell<Decompressor> = RefCell::new(Decompressor::new());
@@ -90,8 +95,8 @@ pub struct Partition {
     traffic: Traffic,
     touched: AtomicBool,
     gone: AtomicBool,
-    /// The last append found the disk full.
-    full: AtomicBool,
+    /// When (monotonic ms) an append last found the disk full; [`NEVER`] once one was taken.
+    refused_ms: AtomicU64,
 }
 
 impl Partition {
@@ -119,7 +124,7 @@ impl Partition {
             traffic: Traffic::default(),
             touched: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            full: AtomicBool::new(false),
+            refused_ms: AtomicU64::new(NEVER),
         })
     }
 
@@ -239,15 +244,25 @@ impl Partition {
 
     /// Says once that the disk is full, and once that it is no more.
     fn tell_full(&self, error: Option<&StorageError>) {
-        let full = matches!(error, Some(StorageError::Full { .. }));
-        if full == self.full.load(Ordering::Relaxed) || (error.is_some() && !full) {
-            return;
-        }
-        self.full.store(full, Ordering::Relaxed);
+        let was_full = self.refused_ms.load(Ordering::Relaxed) != NEVER;
         match error {
-            Some(error) => tracing::error!(%error, "appends are refused until there is space again"),
-            None => tracing::info!("there is space on the disk again"),
+            Some(StorageError::Full { .. }) => {
+                self.refused_ms.store(self.now_ms(), Ordering::Relaxed);
+                if let Some(error) = error.filter(|_| !was_full) {
+                    tracing::error!(%error, "appends are refused until there is space again");
+                }
+            }
+            None if was_full => {
+                self.refused_ms.store(NEVER, Ordering::Relaxed);
+                tracing::info!("there is space on the disk again");
+            }
+            _ => {}
         }
+    }
+
+    /// Monotonic milliseconds.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.around.flusher.now().as_millis()).unwrap_or(NEVER - 1)
     }
 
     /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.
@@ -418,9 +433,10 @@ impl Partition {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Whether the last append found the disk full.
+    /// Whether the last append found the disk full, less than 30 s ago: where nobody appends, nobody finds space again.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        let refused = self.refused_ms.load(Ordering::Relaxed);
+        refused != NEVER && u128::from(self.now_ms().saturating_sub(refused)) < FULL_FOR.as_millis()
     }
 
     /// What was appended and read since it was opened.

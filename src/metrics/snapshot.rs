@@ -81,7 +81,7 @@ pub struct Partition {
     pub loaded: bool,
     /// Whether it takes no more appends after an I/O error.
     pub failed: bool,
-    /// Whether its last append found the disk full.
+    /// Whether its last append found the disk full, a short while ago.
     pub full: bool,
     /// Ranges of its segments that are no batches.
     pub damaged: u64,

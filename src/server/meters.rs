@@ -1,7 +1,7 @@
 //! What the server counts: connections and bytes of each listener, requests of each API with their latency; recording
 //! waits for nobody.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
@@ -30,8 +30,17 @@ pub(super) struct Meters {
 impl Meters {
     /// For so many workers, and listeners at these addresses.
     pub(super) fn new<'a>(workers: usize, addresses: impl Iterator<Item = &'a Address>) -> Self {
-        let listeners = addresses.map(|address| Arc::new(ListenerMeter::new(workers, address)));
-        Self { latencies: Sharded::new(workers), listeners: listeners.collect() }
+        let mut before: HashMap<String, usize> = HashMap::new();
+        let listeners = addresses.map(|address| {
+            let address = address.to_string();
+            let number = before.entry(address.clone()).or_default();
+            *number += 1;
+            // Sockets without a name (of systemd's) share an address, and series of one name need labels that differ.
+            let label = if *number == 1 { address } else { format!("{address}#{number}") };
+            Arc::new(ListenerMeter::new(workers, label))
+        });
+        let listeners = listeners.collect();
+        Self { latencies: Sharded::new(workers), listeners }
     }
 
     /// The counters of the listener of that number.
@@ -89,14 +98,14 @@ pub(super) struct ListenerMeter {
 
 impl Default for ListenerMeter {
     fn default() -> Self {
-        Self::new(1, &Address::Unix(std::path::PathBuf::new()))
+        Self::new(1, String::new())
     }
 }
 
 impl ListenerMeter {
-    fn new(workers: usize, address: &Address) -> Self {
+    fn new(workers: usize, address: String) -> Self {
         Self {
-            address: address.to_string(),
+            address,
             open: Gauge::default(),
             accepted: Counter::default(),
             refused_all: Counter::default(),
@@ -238,5 +247,13 @@ mod tests {
         let facts = meters.listeners().remove(0);
         assert_eq!((facts.open, facts.accepted, facts.received, facts.sent), (0, 1, 7, 20));
         assert_eq!(facts.address, "unix:/x");
+    }
+
+    #[test]
+    fn no_two_listeners_have_one_label() {
+        let (unnamed, named) = (Address::Unix("".into()), Address::Unix("/x".into()));
+        let meters = Meters::new(1, [&unnamed, &named, &unnamed, &unnamed].into_iter());
+        let labels: Vec<_> = meters.listeners().into_iter().map(|one| one.address).collect();
+        assert_eq!(labels, ["unix:", "unix:/x", "unix:#2", "unix:#3"]);
     }
 }

@@ -1,9 +1,11 @@
 //! What a look at the broker shows: counts of what was done, and what an admin must be told.
 
+use std::time::Duration;
+
 use klog::record::ProducerStamp;
 use klog::wire::error::ErrorCode;
 
-use crate::rig::{Rig, batch, fetch_request, stamped};
+use crate::rig::{NOW, Rig, batch, fetch_request, stamped};
 
 #[tokio::test]
 async fn what_was_done_is_counted_once() {
@@ -56,6 +58,35 @@ async fn refusals_full_disks_and_failed_logs_are_seen() {
     let errors: Vec<_> = node.errors.iter().map(|one| (one.api, one.error, one.count)).collect();
     let unknown = ("Fetch", "UNKNOWN_TOPIC_OR_PARTITION", 1);
     assert_eq!(errors, [unknown, ("Produce", "KAFKA_STORAGE_ERROR", 2)]);
+}
+
+/// Nobody appends any more, so nobody finds that there is space again.
+#[tokio::test]
+async fn a_full_disk_is_forgotten_when_no_traffic_comes() {
+    let rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    rig.produce("t", &["a"]).await;
+    rig.disk.set_capacity(Some(rig.disk.used()));
+    for _ in 0..2 {
+        assert_eq!(rig.produce("t", &["b"]).await.error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+        rig.clock.advance(Duration::from_secs(29));
+        assert_eq!(rig.broker.unready(), Some("the disk is full"));
+        rig.clock.advance(Duration::from_secs(2));
+        assert_eq!(rig.broker.unready(), None);
+        assert_eq!(rig.broker.observe().await.unwrap().warnings(), Vec::<String>::new());
+    }
+    rig.disk.set_capacity(None);
+    assert_eq!(rig.produce("t", &["b"]).await.error_code, ErrorCode::NONE);
+    assert_eq!(rig.broker.unready(), None);
+}
+
+#[tokio::test]
+async fn time_up_does_not_follow_a_clock_that_is_set() {
+    let rig = Rig::new();
+    rig.clock.advance(Duration::from_secs(5));
+    rig.clock.set_wall_ms(NOW - 3_600_000);
+    let node = rig.broker.observe().await.unwrap();
+    assert_eq!((node.started_ms, node.up), (NOW, Duration::from_secs(5)));
 }
 
 #[tokio::test]

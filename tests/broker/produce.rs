@@ -69,6 +69,24 @@ async fn a_file_that_lost_its_tail_while_stopped_acknowledges_nothing_unsynced()
     assert_eq!(rig.produce("t", &["d"]).await.error_code, ErrorCode::KAFKA_STORAGE_ERROR);
 }
 
+/// Nobody has used the log since the start: its end is looked for, not taken from the checkpoint.
+#[tokio::test]
+async fn a_file_that_lost_its_tail_while_stopped_ends_where_its_records_do() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    for value in ["a", "b", "c"] {
+        rig.produce("t", &[value]).await;
+    }
+    rig.restart().await;
+    let path = std::path::Path::new("/data/t-0/00000000000000000000.log");
+    let file = rig.disk.open(path, Mode::Write).unwrap();
+    file.set_len(file.len().unwrap() - 10).unwrap();
+    assert_eq!(settle(&rig, "t").await, 2);
+    assert_eq!(rig.values("t", 0, 0).await, ["a", "b"]);
+    assert_eq!(rig.produce("t", &["d"]).await.error_code, ErrorCode::NONE);
+    assert_eq!((settle(&rig, "t").await, rig.values("t", 0, 2).await), (3, vec!["d".to_owned()]));
+}
+
 #[tokio::test]
 async fn acks_decide_when_and_whether_there_is_an_answer() {
     let rig = Rig::new();

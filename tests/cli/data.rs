@@ -16,6 +16,19 @@ fn three_lines_and_a_group() {
 }
 
 #[test]
+fn a_log_that_lost_its_tail_while_stopped_still_ends() {
+    let world = World::new();
+    world.sh("for x in a b c; do echo $x | klog produce t; done; klog consume t -n 1 -g g").ok();
+    world.klog(&["broker", "stop"]).ok();
+    let path = world.data().join("t-0/00000000000000000000.log");
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 10).unwrap();
+    // Where the group stands is known: nobody asks where the log begins.
+    assert_eq!(world.klog(&["consume", "t", "-e", "-g", "g"]).ok(), "b\n");
+    assert_eq!(world.klog(&["consume", "t", "-e"]).ok(), "a\nb\n");
+}
+
+#[test]
 fn what_the_reader_did_not_take_is_not_committed() {
     let world = World::new();
     let script = "seq 100000 | klog produce n; klog consume n -g g | head -1; klog consume n -g g -e | wc -l";

@@ -1,6 +1,7 @@
 //! The command line's house: exit codes and messages, config, and the daemon's comings and goings.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
@@ -324,6 +325,29 @@ fn a_daemon_that_can_not_start_says_why() {
     assert_eq!(done.status, 7);
     let stderr = done.stderr_text();
     assert!(stderr.contains("num.partitions") && stderr.contains("config.toml:2"), "{stderr}");
+}
+
+#[test]
+fn a_start_that_finds_its_port_taken_leaves_nothing_behind() {
+    let world = World::new();
+    world.sh("seq 10 | klog produce t").ok();
+    world.klog(&["broker", "stop"]).ok();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    for command in ["run", "start"] {
+        for flag in ["--listen", "--http"] {
+            let done = world.klog(&["broker", command, flag, &port]).done();
+            let stderr = done.stderr_text();
+            assert_eq!(done.status, 1, "{command} {flag}: {stderr}");
+            assert!(stderr.contains(&format!("cannot listen on {port}")), "{stderr}");
+            for file in ["klog.sock", "klog-http.sock", "klog-daemon"] {
+                assert!(!world.data().join(file).exists(), "{command} {flag}: {file}");
+            }
+        }
+    }
+    world.klog(&["broker", "start"]).ok();
+    let status = world.klog(&["broker", "status", "-o", "json"]).ok();
+    assert!(status.contains("\"warnings\":[]"), "the last stop was clean: {status}");
 }
 
 #[test]

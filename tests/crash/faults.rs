@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klog::model::id::{TopicId, TopicPartition};
 use klog::model::time::ManualClock;
-use klog::record::ProducerStamp;
+use klog::record::{BatchBuilder, ProducerStamp};
 use klog::storage::disk::{Disk, Mode};
 use klog::storage::sim::SimDisk;
 use klog::storage::{Folder, Log, LogSettings, StorageError};
@@ -261,6 +261,48 @@ fn retention_goes_by_time_and_size_and_stays_below_the_watermark() {
     node.log.retain(NOW, node.log.log_end()).unwrap();
     let size = node.log.size().unwrap();
     assert!((1500..2200).contains(&size), "{size}");
+}
+
+#[test]
+fn segments_without_timestamps_go_with_the_next_that_has_one() {
+    let node = try_open(&SimDisk::new(1), LogSettings { retention_ms: 1000, ..settings() }).unwrap();
+    for _ in 0..20 {
+        let mut builder = BatchBuilder::new();
+        builder.push(-1, None, Some(&[b'x'; 80]), &[]);
+        append(&node.log, &builder.finish_plain(ProducerStamp::NONE).unwrap()).unwrap();
+    }
+    let bare = node.log.log_end();
+    assert_eq!(node.log.retain(NOW + 100_000, bare).unwrap().segments, 0, "nothing says how old they are");
+    for _ in 0..20 {
+        append_values(&node.log, 4).unwrap();
+    }
+    let end = node.log.log_end();
+    assert_eq!(node.log.retain(NOW + 500, end).unwrap().segments, 0);
+    let some = node.log.retain(NOW + 1000 + bare + 20, end).unwrap();
+    assert!(some.segments >= 4 && (bare..end).contains(&node.log.log_start()), "{some:?}");
+    node.log.retain(NOW + 100_000, end).unwrap();
+    assert_eq!(node.log.log_start(), end);
+}
+
+#[test]
+fn a_segment_of_nothing_but_damage_does_not_stay_for_ever() {
+    let disk = SimDisk::new(1);
+    let node = open(&disk);
+    for _ in 0..20 {
+        append_values(&node.log, 4).unwrap();
+    }
+    node.log.sync().unwrap();
+    let end = node.log.log_end();
+    drop(node);
+    disk.kill();
+    let file = disk.open(&log_file(0), Mode::Write).unwrap();
+    let zeros = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.write_vectored_at(&[std::io::IoSlice::new(&zeros)], 0).unwrap();
+    let node = try_open(&disk, LogSettings { retention_ms: 1000, ..settings() }).unwrap();
+    assert_eq!((node.log.damaged_ranges(), node.log.log_start(), node.log.log_end()), (1, 0, end));
+    assert_eq!(node.log.retain(NOW + 500, end).unwrap().segments, 0);
+    node.log.retain(NOW + 100_000, end).unwrap();
+    assert_eq!(node.log.log_start(), end);
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use klog::broker::Peer as Asker;
 use klog::net::Address;
-use klog::server::{Call, ListenerOptions, Server, ServerOptions, Service, Tasks};
+use klog::server::{Call, ListenerOptions, Look, Server, ServerOptions, Service, Tasks};
 use klog::wire::frame::RequestHeader;
+use tokio::sync::Semaphore;
 
 use crate::peer::{Peer, frame};
 use crate::prometheus::Page;
@@ -148,8 +150,7 @@ impl Service for Full {
     }
 }
 
-#[test]
-fn a_node_that_is_not_ready_says_why_and_lives() {
+fn serve<S: Service>(service: Arc<S>) -> (tempfile::TempDir, Server) {
     let folder = tempfile::tempdir().unwrap();
     let bind = |name: &str| vec![ListenerOptions::bind_unix(&folder.path().join(name)).unwrap()];
     let options = ServerOptions {
@@ -158,7 +159,13 @@ fn a_node_that_is_not_ready_says_why_and_lives() {
         workers: 1,
         ..ServerOptions::default()
     };
-    let server = Server::start(options, Arc::new(Full)).unwrap();
+    let server = Server::start(options, service).unwrap();
+    (folder, server)
+}
+
+#[test]
+fn a_node_that_is_not_ready_says_why_and_lives() {
+    let (_folder, server) = serve(Arc::new(Full));
     let address = &server.http_addresses()[0];
     let unavailable = "HTTP/1.1 503 Service Unavailable";
     let (status, _, body) = get(address, "/readyz");
@@ -167,4 +174,53 @@ fn a_node_that_is_not_ready_says_why_and_lives() {
     for page in ["/metrics", "/status"] {
         assert_eq!(get(address, page).0, unavailable, "{page}");
     }
+}
+
+/// A broker that is looked at slowly: each look waits for a permit.
+struct Slow {
+    looks: AtomicUsize,
+    gate: Semaphore,
+}
+
+impl Service for Slow {
+    fn call(self: &Arc<Self>, _: &Arc<Asker>, _: RequestHeader, _: Bytes) -> Call {
+        Box::pin(pending())
+    }
+
+    fn tasks(self: &Arc<Self>) -> Tasks {
+        Box::pin(pending())
+    }
+
+    fn observe(self: &Arc<Self>) -> Look {
+        let own = Arc::clone(self);
+        Box::pin(async move {
+            own.looks.fetch_add(1, Ordering::SeqCst);
+            own.gate.acquire().await.unwrap().forget();
+            None
+        })
+    }
+}
+
+#[test]
+fn a_scraper_that_gives_up_starts_no_second_look() {
+    let slow = Arc::new(Slow { looks: AtomicUsize::new(0), gate: Semaphore::new(0) });
+    let (_folder, server) = serve(Arc::clone(&slow));
+    let address = &server.http_addresses()[0];
+    let looks = || slow.looks.load(Ordering::SeqCst);
+    let mut first = Peer::dial(address);
+    first.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    while looks() == 0 {
+        assert_eq!(get(address, "/healthz").2, "alive\n");
+    }
+    drop(first);
+    let mut second = Peer::dial(address);
+    second.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    // The one thread that serves has seen both by the time that it has answered these.
+    for _ in 0..20 {
+        assert_eq!(get(address, "/healthz").2, "alive\n");
+    }
+    assert_eq!(looks(), 1);
+    slow.gate.add_permits(2);
+    assert!(read(&mut second).0.contains("503"));
+    assert_eq!(looks(), 2);
 }

@@ -1,6 +1,6 @@
 //! ListOffsets (2), versions 1 to 11: where logs begin and end, and the first record at or after a time. The end is
-//! answered after a sync that covers everything appended before. Refuses special timestamps in versions that do not
-//! have them; what lies in remote storage is nothing (-1).
+//! answered after a sync that covers everything appended before, and never on the word of a checkpoint alone. Refuses
+//! special timestamps in versions that do not have them; what lies in remote storage is nothing (-1).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -73,6 +73,7 @@ async fn partition(
     if version < first_version {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
+    loaded(broker, &partition).await?;
     if asked.timestamp == special::LATEST {
         partition.settled().await.map_err(|error| error::of_broker(&error))?;
     }
@@ -102,6 +103,18 @@ async fn partition(
             }
         }
     })
+}
+
+/// Sees to it that the log was looked at: one whose file lost its tail while the daemon was stopped ends earlier than
+/// the checkpoint says, and whoever reads up to that end would wait for ever.
+async fn loaded(broker: &Arc<Broker>, partition: &Arc<Partition>) -> Result<(), ErrorCode> {
+    let log = partition.log();
+    if log.size_if_loaded().is_some() {
+        return Ok(());
+    }
+    let log = Arc::clone(log);
+    let size = broker.blocking(move |_| log.size()).await.map_err(|error| error::of_broker(&error))?;
+    size.map(|_| ()).map_err(|error| error::of_storage(&error))
 }
 
 fn first_epoch(partition: &Partition) -> i32 {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use listenfd::ListenFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -83,35 +84,54 @@ impl Daemon<'_> {
         let broker = self.open(&options)?;
         // From here on the folder is this daemon's: the lock is held until the broker is closed.
         state::remove(self.data());
-        if let Some(log) = &self.log {
-            log.open(self.data())
-                .map_err(|error| Failure::io("write", &self.data().join("klog.log"), &error))?;
-        }
-        let listeners = self.listen(&options, passed)?;
-        let http = self.listen_http(&options)?;
-        let server_options =
-            ServerOptions { listeners, http, limits: options.limits(), ..ServerOptions::default() };
-        let server = Server::start(server_options, broker.clone())
-            .map_err(|error| Failure::failed(error.to_string(), ""))?;
-        self.announce(&server, report)?;
-        wait_for(&signals);
-        tracing::info!("stopping");
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        block_on(async {
-            server.stop().await;
-            // The socket goes while the lock is still held: afterwards it may be another daemon's.
-            let _ = std::fs::remove_file(socket_of(self.data()));
-            let _ = std::fs::remove_file(http_socket_of(self.data()));
-            state::remove(self.data());
+        let served = self.serve(&broker, &options, passed, &signals, report);
+        // The sockets go while the lock is still held: afterwards they may be another daemon's.
+        let _ = std::fs::remove_file(socket_of(self.data()));
+        let _ = std::fs::remove_file(http_socket_of(self.data()));
+        state::remove(self.data());
+        // Also when it never served: a folder that was only opened is as clean as it was.
+        let closed = block_on(async {
             broker.close().await.map_err(|error| {
                 Failure::failed(
                     format!("the stop was not clean: {error}"),
                     "the next start recovers what is needed",
                 )
             })
-        })?;
+        });
+        served.and(closed)?;
         tracing::info!("stopped");
         Ok(Exit::Done)
+    }
+
+    /// From the first socket to the last answer.
+    fn serve(
+        &self,
+        broker: &Arc<Broker>,
+        options: &DaemonOptions,
+        passed: ListenFd,
+        signals: &Signals,
+        report: Option<&mut Report>,
+    ) -> Result<(), Failure> {
+        if let Some(log) = &self.log {
+            log.open(self.data())
+                .map_err(|error| Failure::io("write", &self.data().join("klog.log"), &error))?;
+        }
+        let listeners = self.listen(options, passed)?;
+        let http = self.listen_http(options)?;
+        let server_options =
+            ServerOptions { listeners, http, limits: options.limits(), ..ServerOptions::default() };
+        let server = Server::start(server_options, Arc::clone(broker))
+            .map_err(|error| Failure::failed(error.to_string(), ""))?;
+        let announced = self.announce(&server, report);
+        if announced.is_ok() {
+            wait_for(signals);
+            tracing::info!("stopping");
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        }
+        block_on(async {
+            server.stop().await;
+            announced
+        })
     }
 
     /// To stderr in the foreground, to the log file in the background.
@@ -154,7 +174,7 @@ impl Daemon<'_> {
         made.map_err(|error| Failure::io("make the data folder", self.data(), &error))
     }
 
-    fn open(&self, options: &DaemonOptions) -> Result<std::sync::Arc<Broker>, Failure> {
+    fn open(&self, options: &DaemonOptions) -> Result<Arc<Broker>, Failure> {
         let broker_options =
             BrokerOptions { settings: options.settings.clone(), ..BrokerOptions::new(self.data()) };
         Broker::open_on_this_machine(broker_options).map_err(|error| {

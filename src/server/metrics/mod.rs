@@ -48,7 +48,7 @@ const PAGES: &str = "/metrics  metrics in Prometheus' text format\n/status   the
 pub(super) struct Pages<S> {
     shared: Arc<Shared<S>>,
     /// One look at the node at a time.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 /// Everything there is to show.
@@ -61,7 +61,7 @@ struct Facts {
 
 impl<S: Service> Pages<S> {
     pub(super) fn new(shared: Arc<Shared<S>>) -> Arc<Self> {
-        Arc::new(Self { shared, turn: Semaphore::new(1) })
+        Arc::new(Self { shared, turn: Arc::new(Semaphore::new(1)) })
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Page> {
@@ -86,16 +86,19 @@ impl<S: Service> Pages<S> {
         if self.shared.stop.now() { Some("stopping") } else { self.shared.service.unready() }
     }
 
-    /// A page made from a look at everything.
+    /// A page made from a look at everything. A look goes on when its connection is given up, and so keeps its turn:
+    /// clients that wait less long than a look takes must not get many under way.
     async fn made(&self, media_type: &'static str, render: fn(&Facts) -> String) -> Response<Page> {
-        let look = async {
-            let _turn = self.turn.acquire().await.ok()?;
-            let node = self.shared.service.observe().await?;
-            let (listeners, requests) = (self.shared.meters.listeners(), self.shared.meters.requests());
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let look = tokio::spawn(async move {
+            let _turn = turn.ok()?;
+            let node = shared.service.observe().await?;
+            let (listeners, requests) = (shared.meters.listeners(), shared.meters.requests());
             let work = move || render(&Facts { node, listeners, requests, process: Process::read() });
             tokio::task::spawn_blocking(work).await.ok()
-        };
-        match look.await {
+        });
+        match look.await.ok().flatten() {
             Some(text) => page(StatusCode::OK, media_type, text),
             None => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "stopping\n"),
         }

@@ -43,7 +43,7 @@ fn node(text: &mut Text, node: &Node) {
     let failed = count(|one| one.failed);
     text.single("klog_failed_logs", Gauge, "Logs that take no appends after an I/O error.", failed);
     let full = count(|one| one.full);
-    text.single("klog_full_logs", Gauge, "Logs whose last append found the disk full.", full);
+    text.single("klog_full_logs", Gauge, "Logs that found the disk full within 30 s.", full);
     let damaged = node.sum(|one| one.damaged);
     text.single("klog_damaged_ranges", Gauge, "Ranges of loaded logs that are damaged.", damaged);
     let bytes = node.sum(|one| one.bytes.unwrap_or(0));

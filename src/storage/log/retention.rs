@@ -57,14 +57,14 @@ impl Log {
         }
         let mut in_time = !(settings.delete_by_retention && settings.retention_ms >= 0);
         let mut count = 0;
-        for segment in segments {
+        for (index, segment) in segments.iter().enumerate() {
             let size = segment.size();
             if size == 0 || segment.end() > upto {
                 break;
             }
             if !in_time {
-                let max = segment.stamps()?.max;
-                in_time = max < 0 || now_ms.saturating_sub(max) <= settings.retention_ms;
+                let max = first_max(segments.get(index..).unwrap_or_default())?;
+                in_time = max.is_none_or(|max| now_ms.saturating_sub(max) <= settings.retention_ms);
             }
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             let by_size = spare >= size;
@@ -173,4 +173,16 @@ impl Log {
             }
         }
     }
+}
+
+/// The largest timestamp of the first of these segments that has one. A segment without any (nothing but damage, or
+/// one empty batch that a repair left) goes with the next one that has: it must not keep everything behind it.
+fn first_max(segments: &[Arc<Segment>]) -> Result<Option<i64>, StorageError> {
+    for segment in segments {
+        let max = segment.stamps()?.max;
+        if max >= 0 {
+            return Ok(Some(max));
+        }
+    }
+    Ok(None)
 }
