@@ -91,7 +91,9 @@ fn link<'s>(
     let filter = Def { name, args: Vec::new(), body: term };
     // jaq makes them by dividing by zero.
     let by_zero = |def: &Def| ["nan", "infinite"].contains(&def.name);
-    let prelude = prelude.map(|def| -> Def<&'s str> { if by_zero(&def) { def } else { rewrite_def(def) } });
+    let prelude = prelude.map(|def| -> Def<&'s str> {
+        if by_zero(&def) { def } else { rewrite_def(def) }
+    });
     let defs = prelude.chain([filter]);
     let modules = Loader::new(defs).load(arena, File { code: name, path: () }).map_err(|_| None)?;
     let compiled = Compiler::default().with_funs(natives::all()).compile(modules);
