@@ -107,7 +107,8 @@ pub fn plan(
         one.plan.reindex &= !one.has_legacy;
     }
     let bad_epochs = report.findings.iter().any(|finding| finding.path == partition.dir.join(EPOCHS));
-    if bad_epochs {
+    // Of a segment that an earlier repair left on its way nothing was read: the epochs wait for the next repair.
+    if bad_epochs && plan.unfinished.is_empty() {
         let kept = looked.iter().filter(|one| !one.plan.aside);
         let mut epochs: Vec<_> = kept.flat_map(|one| one.epochs.iter().copied()).collect();
         // Files may lie in each other's place still.
@@ -118,10 +119,13 @@ pub fn plan(
         let name = finding.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();
         let is_small = matches!(finding.problem, Problem::BadFile { .. });
-        let is_orphan = partition.orphans.contains(&finding.path);
+        // An index whose log comes back with this repair is none.
+        let comes = split_name(&name).is_some_and(|(base, _)| plan.unfinished.contains(&base));
+        let is_orphan = partition.orphans.contains(&finding.path) && !comes;
         // An index of aborted transactions stays: without one, what was aborted would be read as if it were not.
         if is_orphan || is_small && (name == METADATA || name == EPOCHS || name.ends_with(".snapshot")) {
-            plan.aside.push(finding.path.clone());
+            let waits = name == EPOCHS && !plan.unfinished.is_empty();
+            plan.aside.extend((!waits).then(|| finding.path.clone()));
         }
     }
     plan.aside.dedup();

@@ -81,6 +81,24 @@ fn power_may_go_at_every_step_of_a_repair() {
 }
 
 #[test]
+fn what_belongs_to_a_segment_on_its_way_stays_with_it() {
+    let template = Template::new(true, 60, true);
+    let disk = template.disk(1);
+    let last = template.logs().pop().unwrap();
+    let (epochs, txns) =
+        (Path::new(rig::DIR).join("leader-epoch-checkpoint"), last.with_extension("txnindex"));
+    let aborted = [&[0; 2][..], &[0; 32]].concat();
+    rig::put(&disk, &txns, &aborted);
+    let before = disk.content(&epochs).unwrap();
+    // As a repair leaves it that the power ended between two names.
+    disk.rename(&last, &last.with_extension("log.tmp")).unwrap();
+    assert!(mended(&disk));
+    assert!(disk.content(&last).is_some());
+    assert_eq!((disk.content(&epochs).unwrap(), disk.content(&txns).unwrap()), (before, aborted));
+    assert!(disk.content(&last.with_extension("index")).is_some());
+}
+
+#[test]
 fn what_is_cut_out_is_kept_and_offsets_stay() {
     let template = Template::new(true, 30, true);
     let disk = template.disk(1);
