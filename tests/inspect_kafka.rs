@@ -15,7 +15,7 @@ use kafka_dumps::{data, dumped, field, number};
 use klog::codec::Value;
 use klog::inspect::decode::{Finding, Kind, RealDisk, Row, decode, find};
 use klog::inspect::scan::Limits;
-use klog::inspect::{Piece, Scan, Source, machine};
+use klog::inspect::{Meter, Piece, Scan, Source, folder, machine, verify};
 use klog::record::{BatchHeader, Decompressor, TimestampType};
 use klog::storage::disk::{Disk, Mode};
 use klog::storage::sim::SimDisk;
@@ -330,6 +330,20 @@ fn every_file_of_the_folder_is_decoded_without_a_finding() {
     assert_eq!(rows, [[Value::Int(0), Value::Int(0)]]);
     let (_, rows, _) = decoded("recovery-point-offset-checkpoint");
     assert!(rows.contains(&vec!["codec-zstd".into(), Value::Int(0), Value::Int(96)]), "{rows:?}");
+}
+
+#[test]
+fn nothing_is_wrong_with_what_kafka_wrote() {
+    let disk = machine();
+    let found = folder::open(disk.as_ref(), &data()).unwrap();
+    assert!(found.len() > 10, "{}", found.len());
+    let mut batches = 0;
+    for partition in &found {
+        let report = verify::partition(disk.as_ref(), partition, 2, &Meter::default(), || {}).unwrap();
+        assert_eq!(report.findings, [], "{}", partition.name);
+        batches += report.batches;
+    }
+    assert!(batches > 200, "{batches}");
 }
 
 /// Any bytes get an answer: files cut and flipped wherever one likes never bring the decoder down, and what is not

@@ -146,7 +146,7 @@ impl OffsetCheck {
             self.entries.say(format!(
                 "entry {} does not follow the one before: offset {}, position {}",
                 self.entries.at / OFFSET_ENTRY as u64,
-                self.base + i64::from(entry.relative),
+                offset_of(self.base, entry.relative),
                 entry.position
             ));
             self.entries.given_up = true;
@@ -165,25 +165,24 @@ impl OffsetCheck {
             if u64::from(entry.position) > position {
                 break;
             }
-            let offset = self.base + i64::from(entry.relative);
+            let offset = offset_of(self.base, entry.relative);
             if let Some((at, open)) = self.open.take() {
                 self.wrong_offset(at, open);
             }
             if u64::from(entry.position) < position {
                 self.entries
                     .say(format!("offset {offset} leads to {}, where no batch begins", entry.position));
-            } else if offset != header.last_offset() {
+            } else if !covers(self.base, header, &entry) {
                 self.open = Some((self.entries.at, entry));
             }
             self.take(entry);
         }
-        let last = header.last_offset();
-        self.open = self.open.take().filter(|(_, open)| self.base + i64::from(open.relative) != last);
+        self.open = self.open.take().filter(|(_, open)| !covers(self.base, header, open));
         Ok(())
     }
 
     fn wrong_offset(&mut self, at: u64, entry: OffsetEntry) {
-        let offset = self.base + i64::from(entry.relative);
+        let offset = offset_of(self.base, entry.relative);
         self.entries.say_at(at, format!("offset {offset} is not that of the batch at {}", entry.position));
     }
 
@@ -201,7 +200,7 @@ impl OffsetCheck {
             self.wrong_offset(at, open);
         }
         if let Some(entry) = self.peek()? {
-            let (offset, position) = (self.base + i64::from(entry.relative), entry.position);
+            let (offset, position) = (offset_of(self.base, entry.relative), entry.position);
             self.entries.say(format!("offset {offset} leads to {position}, behind the log's {size} bytes"));
         }
         Ok(self.entries.found)
@@ -213,11 +212,13 @@ pub(super) struct TimeCheck {
     entries: Entries<TIME_ENTRY>,
     base: i64,
     before: Option<TimeEntry>,
+    /// The largest timestamp of the batches so far.
+    largest: i64,
 }
 
 impl TimeCheck {
     pub(super) fn open(disk: &dyn Disk, path: &Path, base: i64) -> Result<Self, InspectError> {
-        Ok(Self { entries: Entries::open(disk, path)?, base, before: None })
+        Ok(Self { entries: Entries::open(disk, path)?, base, before: None, largest: -1 })
     }
 
     fn peek(&mut self) -> Result<Option<TimeEntry>, InspectError> {
@@ -230,7 +231,7 @@ impl TimeCheck {
             self.entries.say(format!(
                 "entry {number} does not follow the one before: timestamp {}, offset {}",
                 entry.timestamp,
-                self.base + i64::from(entry.relative)
+                offset_of(self.base, entry.relative)
             ));
             self.entries.given_up = true;
             return Ok(None);
@@ -239,8 +240,9 @@ impl TimeCheck {
     }
 
     pub(super) fn batch(&mut self, header: &BatchHeader) -> Result<(), InspectError> {
+        self.largest = self.largest.max(header.max_timestamp);
         while let Some(entry) = self.peek()? {
-            let offset = self.base + i64::from(entry.relative);
+            let offset = offset_of(self.base, entry.relative);
             if offset > header.last_offset() {
                 break;
             }
@@ -257,12 +259,18 @@ impl TimeCheck {
         Ok(())
     }
 
-    pub(super) fn end(mut self, end: i64) -> Result<Vec<Finding>, InspectError> {
+    /// The index of a closed segment ends with its largest timestamp: who looks for a time passes the segment over by it.
+    pub(super) fn end(mut self, end: i64, closed: bool) -> Result<Vec<Finding>, InspectError> {
         if let Some(entry) = self.peek()?
-            && self.base + i64::from(entry.relative) >= end
+            && offset_of(self.base, entry.relative) >= end
         {
-            let offset = self.base + i64::from(entry.relative);
+            let offset = offset_of(self.base, entry.relative);
             self.entries.say(format!("it has offset {offset}, and the log ends before {end}"));
+        } else if let Some(last) = self.before.filter(|last| closed && last.timestamp < self.largest)
+            && self.entries.found.is_empty()
+        {
+            let (last, largest) = (last.timestamp, self.largest);
+            self.entries.say(format!("its last timestamp is {last}, and the log has one of {largest}"));
         }
         Ok(self.entries.found)
     }
@@ -298,11 +306,12 @@ impl TxnCheck {
     }
 
     /// An entry ends at the abort marker of its producer; where a data batch lies there instead, it is wrong. Compaction
-    /// may have taken the marker away.
+    /// may have taken the marker away, also out of a batch that stays.
     pub(super) fn batch(&mut self, batch: &Batch<'_>) -> Result<(), InspectError> {
         let (base, last) = (batch.base_offset(), batch.last_offset());
         while let Some(entry) = self.peek()?.filter(|entry| entry.last_offset <= last) {
-            if entry.last_offset >= base && !(aborts(batch) && batch.producer_id() == entry.producer_id) {
+            let is_marker = aborts(batch) && batch.producer_id() == entry.producer_id;
+            if entry.last_offset >= base && batch.count() != 0 && !is_marker {
                 self.entries.say(format!(
                     "producer {} is said to have aborted at offset {}, where no abort marker of it lies",
                     entry.producer_id, entry.last_offset
@@ -324,6 +333,16 @@ impl TxnCheck {
         }
         Ok(self.entries.found)
     }
+}
+
+/// The offset that an entry's relative one stands for.
+fn offset_of(base: i64, relative: i32) -> i64 {
+    base.saturating_add(i64::from(relative))
+}
+
+/// Whether an entry's offset is one of the batch: its last, or the last that Kafka's cleaner (up to 4.0) left in it.
+fn covers(base: i64, header: &BatchHeader, entry: &OffsetEntry) -> bool {
+    (header.base_offset..=header.last_offset()).contains(&offset_of(base, entry.relative))
 }
 
 fn aborts(batch: &Batch<'_>) -> bool {

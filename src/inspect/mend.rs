@@ -29,6 +29,33 @@ pub struct Mend {
     pub report: Report,
 }
 
+impl Mend {
+    /// How many problems there will still be when the plan is carried out: those that nothing here can mend.
+    pub fn left(&self) -> u64 {
+        let findings = &self.report.findings;
+        if self.plan.is_empty() {
+            return findings.len() as u64 + self.report.more;
+        }
+        let planned = |finding: &&Finding| self.plan.aside.contains(&finding.path);
+        // Files that get their own names, or none, may have been all that was out of order.
+        let moves = self.plan.segments.iter().any(|one| one.aside || one.rename_to.is_some());
+        let left =
+            findings.iter().filter(|finding| !planned(finding)).filter(|finding| match finding.problem {
+                Problem::Records { .. }
+                | Problem::MaxTimestamp { .. }
+                | Problem::Epoch { .. }
+                | Problem::BadFile { .. } => finding.path.file_name().is_none_or(|name| name != EPOCHS),
+                Problem::Missing { .. } | Problem::Overlap { .. } => !moves,
+                Problem::Index { .. } => finding.path.extension().is_some_and(|ending| ending == "txnindex"),
+                Problem::Damage(_)
+                | Problem::Misnamed { .. }
+                | Problem::NoIndex
+                | Problem::EpochCheckpoint { .. } => false,
+            });
+        left.count() as u64
+    }
+}
+
 /// Looks at everything of a partition and says what a repair would do.
 ///
 /// # Errors
@@ -73,13 +100,15 @@ pub fn plan(
         return Err(error);
     }
     place(&mut looked);
+    hand_on_epochs(&mut looked);
     plan.unfinished = unfinished(disk, partition, &looked)?;
     for one in &mut looked {
         one.plan.reindex |= wrong.get(&one.plan.base).is_some_and(|wrong| *wrong);
         one.plan.reindex &= !one.has_legacy;
     }
     let bad_epochs = report.findings.iter().any(|finding| finding.path == partition.dir.join(EPOCHS));
-    if bad_epochs {
+    // Of a segment that an earlier repair left on its way nothing was read: the epochs wait for the next repair.
+    if bad_epochs && plan.unfinished.is_empty() {
         let kept = looked.iter().filter(|one| !one.plan.aside);
         let mut epochs: Vec<_> = kept.flat_map(|one| one.epochs.iter().copied()).collect();
         // Files may lie in each other's place still.
@@ -90,10 +119,13 @@ pub fn plan(
         let name = finding.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();
         let is_small = matches!(finding.problem, Problem::BadFile { .. });
-        let is_orphan = partition.orphans.contains(&finding.path);
+        // An index whose log comes back with this repair is none.
+        let comes = split_name(&name).is_some_and(|(base, _)| plan.unfinished.contains(&base));
+        let is_orphan = partition.orphans.contains(&finding.path) && !comes;
         // An index of aborted transactions stays: without one, what was aborted would be read as if it were not.
         if is_orphan || is_small && (name == METADATA || name == EPOCHS || name.ends_with(".snapshot")) {
-            plan.aside.push(finding.path.clone());
+            let waits = name == EPOCHS && !plan.unfinished.is_empty();
+            plan.aside.extend((!waits).then(|| finding.path.clone()));
         }
     }
     plan.aside.dedup();
@@ -131,27 +163,19 @@ fn look(disk: &dyn Disk, file: &SegmentFile) -> Result<Looked, InspectError> {
         has_legacy: false,
     };
     let mut epoch = -1;
-    let mut unset = Vec::new();
     while let Some(piece) = scan.next()? {
         match piece {
             Piece::Batch(_, batch) => {
-                epoch = batch.leader_epoch();
-                for at in unset.drain(..) {
-                    if let Some(cut) = looked.plan.cuts.get_mut::<usize>(at) {
-                        cut.leader_epoch = epoch;
-                    }
-                }
                 looked.first.get_or_insert(batch.base_offset());
+                if batch.leader_epoch() < 0 {
+                    continue;
+                }
+                epoch = batch.leader_epoch();
                 if looked.epochs.last().is_none_or(|&(last, _)| last < epoch) {
                     looked.epochs.push((epoch, batch.base_offset()));
                 }
             }
-            Piece::Damage(damage) => {
-                if epoch < 0 {
-                    unset.push(looked.plan.cuts.len());
-                }
-                looked.plan.cuts.push(cut(file, damage, epoch));
-            }
+            Piece::Damage(damage) => looked.plan.cuts.push(cut(file, damage, epoch)),
             Piece::Legacy(..) => looked.has_legacy = true,
             Piece::Growing(..) => {}
         }
@@ -164,6 +188,20 @@ fn look(disk: &dyn Disk, file: &SegmentFile) -> Result<Looked, InspectError> {
         looked.plan.size = size;
     }
     Ok(looked)
+}
+
+/// A batch that stands for what was cut out has the epoch of the batch before it, in an earlier segment where it is a
+/// segment's first; where there is none, that of the batch behind it.
+fn hand_on_epochs(looked: &mut [Looked]) {
+    let mut order: Vec<&mut Looked> = looked.iter_mut().filter(|one| !one.plan.aside).collect();
+    order.sort_by_key(|one| one.plan.target());
+    let mut before = order.iter().find_map(|one| one.epochs.first()).map_or(-1, |&(epoch, _)| epoch);
+    for one in order {
+        for cut in one.plan.cuts.iter_mut().filter(|cut| cut.leader_epoch < 0) {
+            cut.leader_epoch = before;
+        }
+        before = one.epochs.last().map_or(before, |&(epoch, _)| epoch);
+    }
 }
 
 /// What is cut at the end of the log leaves nothing; elsewhere an empty batch stands for the offsets.

@@ -20,6 +20,7 @@ pub mod verify;
 mod window;
 
 pub use crate::record::{BatchHeader, Codec, Decompressor, Headers, Record};
+pub use crate::storage::scan::split_name;
 pub use finding::{Cause, Finding, Problem};
 pub use folder::{Partition, SegmentFile};
 pub use scan::{Damage, Piece, Scan};

@@ -10,7 +10,7 @@ use super::window::{BELIEVED, Source, Window};
 use super::{InspectError, Meter};
 use crate::inspect::finding::Cause;
 use crate::record::{Batch, BatchHeader, HEADER_LEN};
-use crate::storage::scan::{Legacy, legacy, legacy_size, plausible};
+use crate::storage::scan::{Legacy, legacy, legacy_size, plausible, possible};
 
 /// How far the batch that confirms an offset is looked for behind bytes that are none.
 const CONFIRM_WITHIN: u64 = 8 << 20;
@@ -239,7 +239,8 @@ impl Scan {
         if let Some(size) = self.window.size() {
             return Ok(size.max(self.at));
         }
-        let mut at = self.at;
+        // What a search went over is gone, and counts.
+        let mut at = self.at.max(self.window.held_to());
         loop {
             match self.window.get(at, 1 << 20)?.len() {
                 0 => return Ok(at),
@@ -268,7 +269,8 @@ impl Scan {
         if bytes.is_empty() {
             return Ok(Look::End);
         }
-        let Some(header) = plausible(bytes) else {
+        let usual = plausible(bytes).is_some();
+        let Some(header) = possible(bytes) else {
             let cause = Cause::of_no_header(bytes);
             if let Some(size) = legacy_size(bytes)
                 && size <= BELIEVED
@@ -279,7 +281,12 @@ impl Scan {
             return Ok(Look::Bad(cause, None));
         };
         if let Some(cause) = self.unsound(at, &header)? {
-            return Ok(Look::Bad(cause, Some(header)));
+            if usual {
+                return Ok(Look::Bad(cause, Some(header)));
+            }
+            // Without its CRC an unusual header is none, and its length is not believed.
+            let unfinished = self.limits.growing && cause.is_unfinished();
+            return Ok(Look::Bad(if unfinished { cause } else { Cause::Header }, None));
         }
         // The offset that is due needs no more proof, not even that of the next file's name.
         if header.base_offset == self.expected
@@ -352,7 +359,7 @@ impl Scan {
 
     /// The header of a whole batch with a good CRC at `at` whose offset is at least `floor`.
     fn good(&mut self, at: u64, floor: i64) -> Result<Option<BatchHeader>, InspectError> {
-        let Some(header) = plausible(self.window.get(at, HEADER_LEN)?) else { return Ok(None) };
+        let Some(header) = possible(self.window.get(at, HEADER_LEN)?) else { return Ok(None) };
         if !self.fits(&header, floor) {
             return Ok(None);
         }
@@ -427,7 +434,7 @@ impl Scan {
         let outside = |header: &BatchHeader| {
             header.base_offset < base || next.is_some_and(|next| header.base_offset >= next)
         };
-        match plausible(self.window.get(0, HEADER_LEN)?) {
+        match possible(self.window.get(0, HEADER_LEN)?) {
             // The common case costs nothing.
             Some(first) if !outside(&first) => return Ok(()),
             _ if self.window.is_stream() => return Ok(()),
@@ -464,7 +471,7 @@ impl Scan {
 
     /// A file without a telling name begins where its first batch does.
     fn name_by_first(&mut self) -> Result<(), InspectError> {
-        if let Some(first) = plausible(self.window.get(0, HEADER_LEN)?)
+        if let Some(first) = possible(self.window.get(0, HEADER_LEN)?)
             && self.unsound(0, &first)?.is_none()
         {
             self.expected = first.base_offset;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::scan::{Piece, Scan};
 use super::{InspectError, MAX_INFLATED, Partition, SegmentFile, Source};
 use crate::record::{Batch, BatchHeader, Decompressor, HEADER_LEN};
-use crate::storage::scan::{OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TimeEntry, plausible};
+use crate::storage::scan::{OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TimeEntry, possible};
 use crate::storage::{Disk, DiskFile};
 
 /// Bytes read at once while going from header to header.
@@ -55,7 +55,7 @@ fn in_segment(disk: &dyn Disk, segment: &SegmentFile, target: i64) -> Result<(u6
         // The index is believed where a whole batch lies at its word.
         if let Some(header) =
             whole_batch(file.as_ref(), at, size).map_err(InspectError::io("read", &segment.path))?
-            && header.last_offset() == base + i64::from(entry.relative)
+            && (header.base_offset..=header.last_offset()).contains(&entry_offset(base, entry.relative))
         {
             (position, due, by_index) = (at, header.base_offset, true);
         }
@@ -74,6 +74,12 @@ fn in_segment(disk: &dyn Disk, segment: &SegmentFile, target: i64) -> Result<(u6
     Ok((position, due, by_index || segment.size <= HOP as u64))
 }
 
+/// The offset that an index entry means: one of its batch, mostly the last; Apache Kafka's cleaner up to 4.0 wrote that of
+/// the last record that it left.
+fn entry_offset(base: i64, relative: i32) -> i64 {
+    base.saturating_add(i64::from(relative))
+}
+
 /// The header of a whole batch at `at`, with a good CRC where that costs little.
 fn whole_batch(file: &dyn DiskFile, at: u64, size: u64) -> std::io::Result<Option<BatchHeader>> {
     let mut head = [0; HEADER_LEN];
@@ -81,7 +87,7 @@ fn whole_batch(file: &dyn DiskFile, at: u64, size: u64) -> std::io::Result<Optio
         return Ok(None);
     }
     crate::storage::disk::read_exact_at(file, &mut head, at)?;
-    let Some(header) = plausible(&head).filter(|header| header.size() as u64 <= size - at) else {
+    let Some(header) = possible(&head).filter(|header| header.size() as u64 <= size - at) else {
         return Ok(None);
     };
     if header.size() > CHECKED {
@@ -122,7 +128,7 @@ impl<'f> Hops<'f> {
             }
         }
         let from = usize::try_from(at - self.start).unwrap_or(0);
-        let header = self.chunk.get(from..self.len).and_then(plausible);
+        let header = self.chunk.get(from..self.len).and_then(possible);
         Ok(header.filter(|header| header.size() as u64 <= self.size - at))
     }
 }
@@ -221,7 +227,7 @@ pub fn time(disk: &dyn Disk, partition: &Partition, timestamp: i64) -> Result<Op
         if !segment.is_last && last.is_some_and(|last| last.timestamp < timestamp) {
             continue;
         }
-        let target = below.map_or(base, |entry| base + i64::from(entry.relative) + 1);
+        let target = below.map_or(base, |entry| entry_offset(base, entry.relative).saturating_add(1));
         let (position, offset, by_index) = in_segment(disk, segment, target)?;
         let by_index = by_index && (last.is_some() || segment.is_last);
         return Ok(Some(Place { segment: at, position, offset, by_index }));

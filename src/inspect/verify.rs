@@ -10,7 +10,7 @@ use std::sync::mpsc::SyncSender;
 use super::finding::{Finding, Problem};
 use super::indexes::{OffsetCheck, TimeCheck, TxnCheck};
 use super::scan::{Piece, Scan};
-use super::{InspectError, MAX_INFLATED, Meter, Partition, SegmentFile, Source, parallel};
+use super::{InspectError, MAX_INFLATED, Meter, Partition, SegmentFile, Source, folder, parallel};
 use crate::model::id::TopicId;
 use crate::record::{Batch, BatchHeader, Decompressor, RecordError, TimestampType};
 use crate::storage::Disk;
@@ -134,6 +134,47 @@ pub fn partition(
     Ok(report)
 }
 
+/// [`partition`], but for one that changes meanwhile: what a daemon rolled, merged or removed since the folder was listed
+/// looks wrong beside that list. Where anything is found in a folder that is live, or gone by now, the folder is listed and
+/// looked at once more, and only that counts.
+///
+/// # Errors
+/// `Io`.
+pub fn settled(
+    disk: &dyn Disk,
+    listed: &Partition,
+    threads: usize,
+    meter: &Meter,
+    mut tick: impl FnMut(),
+) -> Result<Report, InspectError> {
+    let first = partition(disk, listed, threads, meter, &mut tick);
+    if first.as_ref().is_ok_and(|report| report.findings.is_empty()) {
+        return first;
+    }
+    let gone = std::io::ErrorKind::NotFound;
+    if disk.list(&listed.dir).is_err_and(|error| error.kind() == gone) {
+        return Ok(Report::default());
+    }
+    if !listed.is_live {
+        return first;
+    }
+    let path = match listed.segments.first().filter(|_| !listed.is_whole) {
+        Some(file) => &file.path,
+        None => &listed.dir,
+    };
+    let mut report = Report::default();
+    let found = match folder::open(disk, path) {
+        // The one file that was asked for.
+        Err(InspectError::Io { source, .. }) if source.kind() == gone => return Ok(report),
+        done => done?,
+    };
+    // A folder that is empty by now is no partition any more, and holds none.
+    for again in found.iter().filter(|again| again.dir == listed.dir) {
+        report = partition(disk, again, threads, &Meter::default(), &mut tick)?;
+    }
+    Ok(report)
+}
+
 /// What joins one segment to the next.
 struct Join<'p> {
     partition: &'p Partition,
@@ -238,12 +279,14 @@ fn scanned(
     let mut scan = Scan::new(source, &file.path, file.limits());
     let mut report = SegmentReport::default();
     let mut inflate = Decompressor::new();
-    let mut due = None;
+    let (mut due, mut starts_late) = (None, false);
     let problem = |position, problem| Finding { path: file.path.clone(), position: Some(position), problem };
     while let Some(piece) = scan.next()? {
         match piece {
             Piece::Batch(at, batch) => {
                 let header = batch.header();
+                // Where compaction took the first batches away.
+                starts_late |= report.batches == 0 && file.base.is_some_and(|base| header.base_offset > base);
                 report.batches += 1;
                 report.records += u64::try_from(header.count).unwrap_or(0);
                 let gap = due.is_some_and(|due| header.base_offset > due);
@@ -273,6 +316,7 @@ fn scanned(
     report.end = scan.expected();
     report.bytes = scan.position();
     report.misnamed = scan.misnamed().filter(|_| file.base.is_some());
+    report.has_gaps |= starts_late && report.misnamed.is_none() && report.findings.is_empty();
     if let Some(first) = report.misnamed {
         // Its indexes may be its own or those of the name: either way they are made again with it.
         let renamed =
@@ -293,6 +337,14 @@ fn note_epoch(
     problem: &impl Fn(u64, Problem) -> Finding,
 ) {
     let (epoch, offset) = (header.leader_epoch, header.base_offset);
+    if epoch < 0 {
+        // -1 is that of nobody: of an empty batch that a repair left, or from before there were epochs.
+        if epoch < -1 {
+            let before = report.epochs.last().map_or(-1, |run| run.epoch);
+            report.add(problem(at, Problem::Epoch { offset, before, found: epoch }));
+        }
+        return;
+    }
     match report.epochs.last_mut() {
         Some(run) if run.epoch == epoch => run.last = offset,
         last => {
@@ -399,7 +451,7 @@ impl Indexes {
             found.extend(check.end(size)?);
         }
         if let Some(check) = self.times {
-            found.extend(check.end(end)?);
+            found.extend(check.end(end, !file.is_last && !file.is_live)?);
         }
         if let Some(check) = self.txns {
             found.extend(check.end(end)?);

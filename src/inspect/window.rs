@@ -83,6 +83,11 @@ impl Window {
         matches!(self.source, Source::Stream(_))
     }
 
+    /// Where what was read so far ends.
+    pub(super) fn held_to(&self) -> u64 {
+        self.start + self.len as u64
+    }
+
     /// Looks again how large the file is now.
     pub(super) fn grow(&mut self) -> Result<(), InspectError> {
         if let Source::File { file, size } = &mut self.source {
@@ -96,7 +101,7 @@ impl Window {
     /// Up to `want` bytes from `at`, fewer only where the source ends (or a stream's limit is reached). A stream gives
     /// up what lies before `at`.
     pub(super) fn get(&mut self, at: u64, want: usize) -> Result<&[u8], InspectError> {
-        let held_to = self.start + self.len as u64;
+        let held_to = self.held_to();
         let inside = at >= self.start && at + want as u64 <= held_to;
         if !inside {
             self.fill(at, want).map_err(InspectError::io("read", &self.path))?;
@@ -146,7 +151,7 @@ impl Window {
 
     /// Makes `at` the window's start, keeping what is held of it.
     fn move_to(&mut self, at: u64) -> io::Result<()> {
-        let held_to = self.start + self.len as u64;
+        let held_to = self.held_to();
         if at >= self.start && at < held_to {
             let from = usize::try_from(at - self.start).unwrap_or(0);
             self.buf.copy_within(from..self.len, 0);

@@ -24,8 +24,10 @@ use crate::record::empty_batch;
 const PIECE: usize = 1 << 20;
 /// What recovery noted of damaged places; they move, or are gone, with a repair.
 const DAMAGE: &str = "klog-damage";
-/// What a file is called while it is written.
+/// What a segment is called on the way from one name to another: whole, and to be found again.
 const UNFINISHED: &str = "log.tmp";
+/// What a segment is called while it is written anew: the old one is still there, and what is found of it is worth nothing.
+const WRITTEN: &str = "log.new";
 
 /// A segment being written: batches one after the other, and the indexes that go with them.
 pub struct SegmentWriter<'d> {
@@ -164,7 +166,7 @@ pub fn new_segment<'d>(
 }
 
 /// Writes what a partition's folder holds beside its segments: the leader epochs, and the topic's id as another folder has
-/// it. Then the folder is synced.
+/// it. Then the folder and its name are synced.
 ///
 /// # Errors
 /// `Io`.
@@ -180,7 +182,12 @@ pub fn finish_folder(
     {
         replace_raw(disk, &dir.join(METADATA), &text, true)?;
     }
-    disk.sync_dir(dir).map_err(StorageError::io("syncing", dir))
+    // Its own name too: a folder is an entry of the one above.
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for dir in [dir, above] {
+        disk.sync_dir(dir).map_err(StorageError::io("syncing", dir))?;
+    }
+    Ok(())
 }
 
 fn write_epochs(disk: &dyn Disk, dir: &Path, all: &[(i32, i64)]) -> Result<(), StorageError> {
@@ -250,7 +257,7 @@ pub struct Plan {
     pub aside: Vec<PathBuf>,
     /// The leader epochs to write, where their checkpoint is wrong.
     pub epochs: Option<Vec<(i32, i64)>>,
-    /// Segments under the name they had while they were written, when an earlier repair was cut short.
+    /// Segments under the name they had while they were renamed, when an earlier repair was cut short.
     pub unfinished: Vec<i64>,
 }
 
@@ -264,7 +271,7 @@ impl Plan {
     }
 }
 
-/// Where a segment lies while it is written or renamed.
+/// Where a whole segment lies while it is renamed.
 pub fn unfinished_name(base: i64) -> String {
     file_name(base, UNFINISHED)
 }
@@ -448,11 +455,10 @@ impl Mender<'_> {
     /// Writes the segment anew without what is cut out, and puts it in the old one's place.
     fn rewrite(&mut self, segment: &SegmentPlan) -> Result<(), StorageError> {
         let base = segment.target();
-        let (path, beside) = (self.path(base, "log"), self.path(base, UNFINISHED));
+        let (path, beside) = (self.path(base, "log"), self.path(base, WRITTEN));
         let file = self.disk.open(&path, Mode::Read).map_err(StorageError::io("opening", &path))?;
         let ranges: Vec<_> = segment.cuts.iter().map(|cut| cut.position.clone()).collect();
         self.keep(&path, file.as_ref(), &ranges)?;
-        self.make_room(&beside)?;
         let copy = || -> io::Result<()> {
             let new = self.disk.open(&beside, Mode::Create)?;
             new.set_len(0)?;

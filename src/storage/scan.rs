@@ -90,8 +90,14 @@ impl AbortedTxn {
     }
 }
 
-/// The header at the start of `bytes`, if it can be one: every field is possible by itself and beside the others. The CRC
-/// is not looked at.
+/// The header at the start of `bytes`, if a log may hold it: all that a broker asks of the fields it does not use itself
+/// is that a producer put them there. Right for a place where a batch is due, beside its CRC.
+pub fn possible(bytes: &[u8]) -> Option<BatchHeader> {
+    batches::plausible(bytes)
+}
+
+/// The header at the start of `bytes`, if it is one as producers write them: every field is possible by itself and beside
+/// the others. For looking for a batch among bytes that are none; the CRC is not looked at.
 pub fn plausible(bytes: &[u8]) -> Option<BatchHeader> {
     let header = batches::plausible(bytes)?;
     let possible = header.attributes & !0x7f == 0

@@ -74,6 +74,12 @@ const CASES: &[Case] = &[
     ("segment cut empty new -o 0:1", 3, &["empty holds no segments"]),
     ("segment cut data/t-0 empty -o 0:1", 1, &["empty is there already", "name one that is not"]),
     ("segment cut data new -o 0:1", 2, &["partitions", "name one of them"]),
+    ("segment cut data/t-1 one.log -o 0:1", 1, &["one.index is there already", "name one that is not"]),
+    (
+        "segment cut data/t-1 00000000000000000003.log -o 1:3",
+        2,
+        &["the first record is 1", "00000000000000000001.log"],
+    ),
     ("segment cut data/t-0 new -o x", 2, &["-o: \"x\" is no place", "klog segment cut --help"]),
     ("segment cut data/t-1 new -o 77:99", 9, &["no records in 77:99: nothing was written"]),
     ("segment dump data/t-1 -o 1:", 2, &["-o: \"1:\" is no place"]),
@@ -94,6 +100,7 @@ fn arguments_to_exit_codes_and_words() {
     fs::create_dir(world.path("empty")).unwrap();
     fs::write(world.path("empty.log"), "").unwrap();
     fs::write(world.path("notes.txt"), "milk, bread\n").unwrap();
+    fs::write(world.path("one.index"), "").unwrap();
     for (line, status, parts) in CASES {
         let done = world.klog(&line.split(' ').collect::<Vec<_>>()).done();
         let stderr = done.stderr_text();
@@ -102,7 +109,7 @@ fn arguments_to_exit_codes_and_words() {
             assert!(stderr.contains(part), "{line}: no {part:?} in {stderr}");
         }
     }
-    assert!(!world.path("new").exists());
+    assert!(!world.path("new").exists() && !world.path("00000000000000000003.log").exists());
     let index = segments(&world)[0].with_extension("index");
     let done = world.klog(&["segment", "dump", index.to_str().unwrap()]).done();
     assert_eq!(done.status, 2);
@@ -249,6 +256,24 @@ fn cut_keeps_offsets_and_makes_a_folder_that_verifies() {
         (1000, Some("1500"), Some("2499"))
     );
     assert_eq!(world.klog(&["segment", "verify", "one.log"]).ok(), "");
+    // Indexes are relative to the name, where it is an offset's.
+    world.klog(&["segment", "cut", "data/z-0", "00000000000000001000.log", "-o", "1500:2500", "-q"]).ok();
+    let named = "00000000000000001000.log";
+    assert_eq!(world.klog(&["segment", "verify", named]).ok(), "");
+    assert_eq!(world.klog(&["segment", "dump", named, "-f", "%o\\n"]).ok(), one);
+}
+
+#[test]
+fn what_a_repair_can_not_mend_stays_said() {
+    let world = stopped();
+    // The leader epoch of the first batch lies outside of its CRC.
+    let log = world.data().join("z-0/00000000000000000000.log");
+    flip(&log, 15);
+    assert_eq!(world.klog(&["segment", "verify", "data/z-0"]).done().status, 8);
+    let done = world.klog(&["segment", "repair", "data/z-0"]).done();
+    assert_eq!((done.status, done.stdout_text().as_str()), (8, ""), "{}", done.stderr_text());
+    assert!(done.stderr_text().contains("1 problem that no repair can mend"), "{}", done.stderr_text());
+    assert!(!done.stderr_text().contains("nothing to repair"), "{}", done.stderr_text());
 }
 
 #[test]
@@ -261,6 +286,8 @@ fn repair_shows_then_does_and_the_daemon_goes_on() {
     fs::remove_file(logs[0].with_extension("index")).unwrap();
     let left = world.klog(&["segment", "dump", "data/t-0"]).done().stdout_text();
     let before = content(&world.data());
+    let rows = world.klog(&["segment", "verify", "data", "-o", "jsonl"]).done().stdout_text();
+    let row = rows.lines().map(json).find(|row| row["problem"] == "crc").unwrap();
     let shown = world.klog(&["segment", "repair", "data"]).done();
     assert_eq!(shown.status, 0, "{}", shown.stderr_text());
     assert!(shown.stderr_text().contains("nothing was changed; do it with: -y"), "{}", shown.stderr_text());
@@ -268,11 +295,19 @@ fn repair_shows_then_does_and_the_daemon_goes_on() {
         assert!(shown.stdout_text().contains(part), "{}", shown.stdout_text());
     }
     assert!(content(&world.data()) == before, "without -y nothing changes");
-    let done = world.klog(&["segment", "repair", "data", "-y"]).done();
+    // Named twice it is mended once.
+    let done = world.klog(&["segment", "repair", "data", "data/t-0", "data/../data", "-y"]).done();
     assert_eq!((done.status, done.stdout_text()), (0, shown.stdout_text()), "{}", done.stderr_text());
     assert_eq!(done.stderr_text().matches("is kept in").count(), 2, "{}", done.stderr_text());
     assert_eq!(world.klog(&["segment", "verify", "data"]).ok(), "");
     assert!(world.klog(&["segment", "repair", "data"]).done().stderr_text().contains("nothing to repair"));
+    // A copy may begin with the batch of no records that stands there now.
+    let (first, last) = (row["first_offset"].as_i64().unwrap(), row["last_offset"].as_i64().unwrap());
+    let range = format!("{first}:{}", last + 4);
+    world.klog(&["segment", "cut", "data/t-0", "part", "-o", &range, "-q"]).ok();
+    assert_eq!(world.klog(&["segment", "verify", "part"]).ok(), "");
+    let copied = world.klog(&["segment", "dump", "part", "-f", "%o,"]).ok();
+    assert_eq!(copied, format!("{},{},{},", last + 1, last + 2, last + 3));
     // The daemon gives all that was left, and takes more.
     assert!(world.klog(&["consume", "t", "-e", "-p", "0"]).ok() == left);
     world.sh("echo more | klog produce t -p 0").ok();

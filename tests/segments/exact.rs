@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use klog::inspect::scan::Limits;
-use klog::inspect::{Cause, Piece, Problem, Scan, Source};
-use klog::record::{Batch, Codec, ProducerStamp, Restamp, restamp_header};
-use klog::storage::Disk;
+use klog::inspect::{Cause, Meter, Piece, Problem, Scan, Source, mend, seek, verify};
+use klog::record::{Batch, Codec, Crc, ProducerStamp, Restamp, empty_batch, restamp_header};
 use klog::storage::sim::SimDisk;
+use klog::storage::{Disk, repair};
 
 use super::rig::{self, Template, verified, words};
 
@@ -72,6 +72,9 @@ fn what_compaction_and_preallocation_leave_is_normal() {
             rig::put(&disk, &log(base).with_extension(extension), &[0; 480]);
         }
     }
+    assert_eq!(words(&verified(&disk)), Vec::<&str>::new());
+    // Compaction takes the first batches of a segment as well as others.
+    let disk = made(&[(0, &[(0, 3), (3, 2)]), (50, &[(52, 1)])]);
     assert_eq!(words(&verified(&disk)), Vec::<&str>::new());
     // The same between segments of a log that has no gaps otherwise: something is gone.
     let disk = made(&[(0, &[(0, 3), (3, 2)]), (50, &[(50, 1)])]);
@@ -189,15 +192,17 @@ fn indexes_that_lead_astray() {
     let index = template.logs()[0].with_extension("index");
     let times = template.logs()[0].with_extension("timeindex");
     type Change = fn(&mut Vec<u8>);
-    let changes: [(&Path, Change, &str); 8] = [
+    let changes: [(&Path, Change, &str); 9] = [
         (&index, |bytes| bytes[7] ^= 1, "where no batch begins"),
-        (&index, |bytes| bytes[3] ^= 1, "not that of the batch at"),
+        (&index, |bytes| bytes[..4].fill(0), "not that of the batch at"),
         (&index, |bytes| bytes[8..16].fill(0), "does not follow"),
         (&index, |bytes| bytes.extend([0, 0, 127, 0, 127, 0, 0, 0]), "behind the log's"),
         (&index, |bytes| bytes.extend([1, 2, 3]), "of an entry of 8"),
         (&times, |bytes| bytes[7] ^= 1, "its batch"),
         (&times, |bytes| bytes.extend([127; 12]), "the log ends before"),
         (&times, |bytes| bytes[12..24].fill(0), "does not follow"),
+        // Who looks for a time would pass the segment over.
+        (&times, |bytes| bytes.truncate(bytes.len() - 12), "its last timestamp is"),
     ];
     for (path, what, said) in changes {
         let disk = template.disk(1);
@@ -373,4 +378,158 @@ fn lengths_are_claims() {
         ));
         rig::put(&disk, &log(0), &changed);
     }
+}
+
+/// The batch with another header and the CRC that belongs to it.
+fn altered(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    change(&mut bytes);
+    let mut crc = Crc::new();
+    crc.update(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.value().to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_header_that_is_unusual_is_a_batch_where_its_crc_is_right() {
+    let unusual: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes[22] |= 0x80,
+        |bytes| bytes[21] |= 0x40,
+        |bytes| bytes[43..51].copy_from_slice(&(-9i64).to_be_bytes()),
+        |bytes| bytes[53..57].copy_from_slice(&(-9i32).to_be_bytes()),
+    ];
+    for change in unusual {
+        let middle = altered(stored(3, 2, 0), change);
+        let disk = made(&[(0, &[])]);
+        rig::put(&disk, &log(0), &[stored(0, 3, 0), middle, stored(5, 1, 0)].concat());
+        let report = verified(&disk);
+        assert_eq!((words(&report), report.records), (vec![], 6));
+        // Behind one that is damaged too.
+        disk.flip_bit(&log(0), 70, 1);
+        let report = verified(&disk);
+        assert_eq!((words(&report), report.records), (vec!["crc"], 3));
+    }
+}
+
+#[test]
+fn a_batch_in_place_of_what_was_cut_out_has_the_epoch_before_it() {
+    for (damaged, segment) in [(3, 0), (8, 8)] {
+        let epoch = |offset: i64| if offset < 11 { 3 } else { 5 };
+        let disk = made(&[(0, &[]), (8, &[])]);
+        for (base, batches) in [(0, [(0, 3), (3, 2), (5, 3)]), (8, [(8, 3), (11, 2), (13, 1)])] {
+            let bytes = batches.map(|(first, count)| stored(first, count, epoch(first))).concat();
+            rig::put(&disk, &log(base), &bytes);
+        }
+        rig::put(&disk, &Path::new(rig::DIR).join("leader-epoch-checkpoint"), b"0\n2\n3 0\n5 11\n");
+        let at = if damaged == 3 { stored(0, 3, 0).len() } else { 0 };
+        disk.flip_bit(&log(segment), at + 70, 1);
+        assert_eq!(words(&verified(&disk)), ["crc"]);
+        let found = mend::plan(disk.as_ref(), &rig::partition(&disk), 1, &Meter::default()).unwrap();
+        assert_eq!((found.left(), found.plan.segments[0].cuts[0].leader_epoch), (0, 3));
+        repair::mend(disk.as_ref(), &found.plan, rig::NOW).unwrap();
+        assert_eq!(words(&verified(&disk)), Vec::<&str>::new());
+    }
+    // Those of an earlier klog have none.
+    let disk = made(&[(0, &[])]);
+    rig::put(&disk, &log(0), &[stored(0, 3, 3), stored(3, 2, -1), stored(5, 1, 3)].concat());
+    assert_eq!(words(&verified(&disk)), Vec::<&str>::new());
+}
+
+#[test]
+fn what_no_repair_can_mend_is_counted() {
+    let disk = made(&[(0, &[])]);
+    let bytes = [stored(0, 2, 3), stored(2, 2, 7), stored(4, 2, 3)].concat();
+    rig::put(&disk, &log(0), &bytes);
+    let found = mend::plan(disk.as_ref(), &rig::partition(&disk), 1, &Meter::default()).unwrap();
+    assert_eq!((found.plan.is_empty(), found.left()), (true, 1));
+    // Beside what can be.
+    rig::put(&disk, &log(0), &[bytes.as_slice(), &[7; 5]].concat());
+    let found = mend::plan(disk.as_ref(), &rig::partition(&disk), 1, &Meter::default()).unwrap();
+    assert_eq!((found.plan.is_empty(), found.left()), (false, 1));
+}
+
+#[test]
+fn an_index_entry_may_have_any_offset_of_its_batch() {
+    let disk = made(&[(0, &[(0, 3), (3, 4)]), (7, &[(7, 1)])]);
+    let position = stored(0, 3, 0).len() as u32;
+    for (relative, wanted) in
+        [(2i32, vec!["index"]), (3, vec![]), (5, vec![]), (6, vec![]), (7, vec!["index"])]
+    {
+        let entry = [relative.to_be_bytes(), position.to_be_bytes()].concat();
+        rig::put(&disk, &log(0).with_extension("index"), &entry);
+        assert_eq!(words(&verified(&disk)), wanted, "{relative}");
+    }
+}
+
+#[test]
+fn the_last_base_offset_there_is() {
+    let disk = made(&[(i64::MAX, &[])]);
+    rig::put(&disk, &log(i64::MAX), &[7; 100]);
+    for extension in ["index", "timeindex"] {
+        rig::put(&disk, &log(i64::MAX).with_extension(extension), &[1; 48]);
+    }
+    assert!(words(&verified(&disk)).contains(&"header"));
+    let partition = rig::partition(&disk);
+    assert!(seek::offset(disk.as_ref(), &partition, i64::MAX).unwrap().is_some());
+    assert!(seek::time(disk.as_ref(), &partition, i64::MAX).unwrap().is_some());
+}
+
+#[test]
+fn a_marker_that_compaction_emptied_still_ends_its_transaction() {
+    let disk = made(&[(0, &[])]);
+    let marker = altered(empty_batch(&(3..4), 0).unwrap(), |bytes| {
+        bytes[22] = 0x30;
+        bytes[43..51].copy_from_slice(&77i64.to_be_bytes());
+    });
+    rig::put(&disk, &log(0), &[stored(0, 3, 0), marker].concat());
+    let mut entry = vec![0, 0];
+    [77i64, 0, 3, 0].iter().for_each(|word| entry.extend(word.to_be_bytes()));
+    rig::put(&disk, &log(0).with_extension("txnindex"), &entry);
+    assert_eq!(words(&verified(&disk)), Vec::<&str>::new());
+}
+
+#[test]
+fn all_of_a_streams_bad_end_is_counted() {
+    let whole = stored(0, 3, 0);
+    let bytes = [whole.as_slice(), &[0x55; 3 << 20]].concat();
+    let source = Source::Stream(Box::new(std::io::Cursor::new(bytes.clone())));
+    let mut scan = Scan::new(source, Path::new("-"), Limits::default());
+    assert!(matches!(scan.next().unwrap(), Some(Piece::Batch(..))));
+    let Some(Piece::Damage(damage)) = scan.next().unwrap() else { panic!() };
+    assert_eq!((damage.position, damage.to_end), (whole.len() as u64..bytes.len() as u64, true));
+}
+
+#[test]
+fn what_changes_while_it_is_looked_at_is_looked_at_again() {
+    let disk = made(&[(0, &[(0, 3), (3, 3)]), (6, &[(6, 3)]), (9, &[(9, 1)])]);
+    let _daemon = disk.lock(Path::new("/data/.lock")).unwrap();
+    let listed = rig::partition(&disk);
+    // Compaction makes one of two segments after the folder was listed.
+    let both = [disk.content(&log(0)).unwrap(), stored(7, 2, 0)].concat();
+    rig::put(&disk, &log(0), &both);
+    for extension in ["log", "index", "timeindex"] {
+        disk.remove(&log(6).with_extension(extension)).unwrap();
+    }
+    let looked = |settled: bool| {
+        let meter = Meter::default();
+        match settled {
+            true => verify::settled(disk.as_ref(), &listed, 2, &meter, || {}),
+            false => verify::partition(disk.as_ref(), &listed, 2, &meter, || {}),
+        }
+        .unwrap()
+    };
+    assert!(!looked(false).findings.is_empty());
+    let report = looked(true);
+    assert_eq!((words(&report), report.records), (vec![], 9));
+    // What is wrong stays so.
+    disk.flip_bit(&log(0), 70, 1);
+    assert_eq!(words(&looked(true)), ["crc"]);
+    // A topic that is deleted has nothing wrong.
+    for entry in disk.list(Path::new(rig::DIR)).unwrap() {
+        disk.remove(&Path::new(rig::DIR).join(entry.name)).unwrap();
+    }
+    rig::put(&disk, &log(0), &[9; 100]);
+    assert_eq!(words(&looked(true)).len(), 1);
+    disk.remove(&log(0)).unwrap();
+    disk.remove_dir(Path::new(rig::DIR)).unwrap();
+    assert_eq!(words(&looked(true)), Vec::<&str>::new());
 }

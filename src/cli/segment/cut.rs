@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::inspect::scan::Piece;
-use crate::inspect::{Decompressor, InspectError, Partition, Scan, trimmed};
+use crate::inspect::{Decompressor, InspectError, Partition, Scan, split_name, trimmed};
 use crate::storage::repair::{Disk, RealDisk, SegmentWriter, finish_folder, new_folder, new_segment};
 
 /// A segment's positions have 31 bits, as Kafka reads them.
@@ -50,11 +50,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let (from, to) = places.resolve(context, partition)?;
     let single = args.target.extension().is_some_and(|extension| extension == "log");
     // The target is made once it is known that there is something to write.
-    if args.target.symlink_metadata().is_ok() {
-        return Err(Failure::failed(
-            format!("{} is there already", args.target.display()),
-            "name one that is not",
-        ));
+    let indexes = ["index", "timeindex"].map(|extension| args.target.with_extension(extension));
+    for path in std::iter::once(&args.target).chain(indexes.iter().filter(|_| single)) {
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::failed(
+                format!("{} is there already", path.display()),
+                "name one that is not",
+            ));
+        }
     }
     let mut cut = Cut {
         partition,
@@ -63,13 +66,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         range: from..to,
         disk: &RealDisk,
         writer: None,
+        base: 0,
+        made: false,
         epochs: Vec::new(),
         records: 0,
         exit: Exit::Done,
     };
     cut.copy()?;
     let (records, exit) = (cut.records, cut.exit);
-    if records == 0 {
+    if !cut.made {
         return Err(Failure::new(
             if exit == Exit::Done { Exit::NoMatch } else { exit },
             format!("{} holds no records in {}: nothing was written", args.source.display(), args.offset),
@@ -87,6 +92,10 @@ struct Cut<'c> {
     range: Range<i64>,
     disk: &'static dyn Disk,
     writer: Option<SegmentWriter<'static>>,
+    /// What the offsets in the indexes of the segment under way are relative to.
+    base: i64,
+    /// Whether the target is there, be it without a record: batches that compaction emptied are copied too.
+    made: bool,
     epochs: Vec<(i32, i64)>,
     records: u64,
     exit: Exit,
@@ -117,12 +126,13 @@ impl Cut<'_> {
                         }
                         let whole =
                             header.base_offset >= self.range.start && header.next_offset() <= self.range.end;
+                        let last = header.last_offset().min(self.range.end.saturating_sub(1));
                         if whole {
-                            self.put(header.base_offset, header.count, batch.bytes())?;
+                            self.put(header.base_offset..last, header.count, batch.bytes())?;
                             continue;
                         }
                         match trimmed(&batch, &self.range, &mut inflate) {
-                            Ok(Some((base, count, bytes))) => self.put(base, count, &bytes)?,
+                            Ok(Some((base, count, bytes))) => self.put(base..last, count, &bytes)?,
                             Ok(None) => {}
                             Err(error) => {
                                 complain(&segment.path, Some(at), &error.to_string());
@@ -146,27 +156,26 @@ impl Cut<'_> {
             }
         }
         self.close()?;
-        if !self.single && self.records > 0 {
+        if !self.single && self.made {
             let like = self.partition.has_metadata.then_some(self.partition.dir.as_path());
             finish_folder(self.disk, self.target, &self.epochs, like).map_err(|error| written(&error))?;
         }
         Ok(())
     }
 
-    /// Appends a batch to the segment under way, which begins with it where there is none.
-    fn put(&mut self, base: i64, count: i32, bytes: &[u8]) -> Result<(), Failure> {
+    /// Appends a batch of these offsets (the last one is the end) to the segment under way, which begins with it where
+    /// there is none.
+    fn put(&mut self, offsets: Range<i64>, count: i32, bytes: &[u8]) -> Result<(), Failure> {
         let size = bytes.len() as u64;
-        if self.writer.as_ref().is_some_and(|writer| writer.size() + size > MOST) {
+        let is_far = offsets.end.saturating_sub(self.base) > i64::from(i32::MAX);
+        if self.writer.as_ref().is_some_and(|writer| is_far || writer.size() + size > MOST) {
             if self.single {
-                return Err(Failure::failed(
-                    format!("the records do not fit into one segment of {MOST} bytes"),
-                    "name a folder as DST: it gets several segments",
-                ));
+                return Err(self.too_much());
             }
             self.close()?;
         }
         if self.writer.is_none() {
-            self.writer = Some(self.begin(base)?);
+            self.writer = Some(self.begin(offsets)?);
         }
         if let Some(writer) = &mut self.writer {
             writer.append(bytes).map_err(|error| written(&error))?;
@@ -175,15 +184,42 @@ impl Cut<'_> {
         Ok(())
     }
 
-    fn begin(&self, base: i64) -> Result<SegmentWriter<'static>, Failure> {
+    fn too_much(&self) -> Failure {
+        Failure::failed(
+            format!("the records do not fit into one segment of {MOST} bytes and {} offsets", i32::MAX),
+            "name a folder as DST: it gets several segments",
+        )
+    }
+
+    fn begin(&mut self, offsets: Range<i64>) -> Result<SegmentWriter<'static>, Failure> {
+        let first = offsets.start;
         if self.single {
-            return new_segment(self.disk, self.target, base).map_err(|error| written(&error));
+            // The name of a segment says what the offsets in its indexes are relative to.
+            let name = self.target.file_name().and_then(|name| name.to_str()).and_then(split_name);
+            self.base = name.map_or(first, |(base, _)| base);
+            if self.base > first {
+                return Err(Failure::usage(
+                    format!(
+                        "{} is the name of offset {}, and the first record is {first}",
+                        self.target.display(),
+                        self.base
+                    ),
+                    format!("name it {first:020}.log"),
+                ));
+            }
+            if offsets.end - self.base > i64::from(i32::MAX) {
+                return Err(self.too_much());
+            }
+            self.made = true;
+            return new_segment(self.disk, self.target, self.base).map_err(|error| written(&error));
         }
-        if self.records == 0 {
+        if !self.made {
             new_folder(self.disk, self.target).map_err(|error| written(&error))?;
+            self.made = true;
         }
-        let path = self.target.join(format!("{base:020}.log"));
-        new_segment(self.disk, &path, base).map_err(|error| written(&error))
+        self.base = first;
+        let path = self.target.join(format!("{first:020}.log"));
+        new_segment(self.disk, &path, first).map_err(|error| written(&error))
     }
 
     fn close(&mut self) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! `klog segment repair`: what is damaged goes into files beside, the rest is made whole; only with `-y` anything is written.
 
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Input, open_all, written};
@@ -46,7 +48,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
             partitions.extend(found);
         }
     }
+    // A plan holds for the files as they were read: one named twice must not be mended twice.
+    let mut seen = HashSet::new();
+    let whole = |dir: &Path| std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+    partitions.retain(|partition| seen.insert(whole(&partition.dir)));
     if args.yes {
+        let user = nix::unistd::geteuid().as_raw();
+        partitions.iter().try_for_each(|partition| refuse_stranger(&partition.dir, user))?;
         for partition in &partitions {
             take_lock(&partition.dir, &mut locks)?;
         }
@@ -68,13 +76,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         mends.push(mend);
     }
     rows.write(args.output.output)?;
+    let left = mends.iter().map(Mend::left).sum();
     if mends.iter().all(|mend| mend.plan.is_empty()) {
-        output::notice(context, "nothing to repair");
-        return Ok(Exit::Done);
+        if left == 0 {
+            output::notice(context, "nothing to repair");
+        }
+        return Ok(tell_left(left));
     }
     if !args.yes {
         output::notice(context, "nothing was changed; do it with: -y");
-        return Ok(Exit::Done);
+        return Ok(tell_left(left));
     }
     let now = SystemClock::default().wall_ms();
     for mend in mends.iter().filter(|mend| !mend.plan.is_empty()) {
@@ -84,7 +95,32 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         }
     }
     output::notice(context, "repaired");
-    Ok(Exit::Done)
+    Ok(tell_left(left))
+}
+
+/// Says what stays as it is.
+fn tell_left(left: u64) -> Exit {
+    if left == 0 {
+        return Exit::Done;
+    }
+    let problems = if left == 1 { "1 problem".to_owned() } else { format!("{left} problems") };
+    output::complain(&format!("klog: {problems} that no repair can mend"));
+    output::complain("  see what they are with: klog segment verify DIR");
+    Exit::Corrupt
+}
+
+/// New files belong to who writes them: what root wrote in the folder of another, that one's daemon could not open.
+fn refuse_stranger(dir: &Path, user: u32) -> Result<(), Failure> {
+    let owner = std::fs::metadata(dir).map_err(|error| Failure::io("read", dir, &error))?.uid();
+    if owner == user {
+        return Ok(());
+    }
+    let name = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+    let name = name.map_or_else(|| format!("#{owner}"), |user| user.name);
+    Err(Failure::denied(
+        format!("{} belongs to another user, {name}: nothing was changed", dir.display()),
+        format!("run it as its owner: sudo -u '{name}' klog segment repair -y {}", dir.display()),
+    ))
 }
 
 fn not_live(partition: &mut Partition) {
@@ -169,5 +205,21 @@ fn show(rows: &mut Rows, partition: &Partition, mend: &Mend) {
     for (file, action) in others.chain(epochs) {
         let none = serde_json::Value::Null;
         rows.push(vec![file.into(), action.into(), none.clone(), none.clone(), none.clone(), none]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_another_user_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = folder.path().metadata().unwrap().uid();
+        assert_eq!(refuse_stranger(folder.path(), owner), Ok(()));
+        let refused = refuse_stranger(folder.path(), owner + 1).unwrap_err();
+        assert_eq!(refused.exit, Exit::Denied);
+        assert!(refused.what.contains("belongs to another user"), "{refused:?}");
+        assert!(refused.next.contains("sudo -u"), "{refused:?}");
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
                     let disk = machine();
                     let threads = parallel::threads();
                     let tick = || draw(&mut progress, &meter);
-                    add(&mut all, verify::partition(disk.as_ref(), partition, threads, &meter, tick)?);
+                    add(&mut all, verify::settled(disk.as_ref(), partition, threads, &meter, tick)?);
                     same_topic(partition, &mut ids, &mut all)?;
                     live += usize::from(partition.is_live);
                 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::{Finding, Sink};
+use super::{Finding, Sink, note};
 use crate::codec::Value;
 use crate::storage::disk::{DiskFile, read_exact_at};
 
@@ -16,8 +16,6 @@ const ABORTED: usize = 2 + 4 * 8;
 const ABORTED_VERSION: i16 = 0;
 /// How many entries are read at a time.
 const AT_ONCE: usize = 4096;
-/// How many findings of one file are kept.
-const MANY: usize = 1000;
 
 /// Hands every entry to `each`, which says whether it wants more.
 fn entries<const N: usize>(
@@ -54,13 +52,6 @@ fn entries<const N: usize>(
         findings.push(Finding::new(whole, format!("{} bytes are no whole entry of {N}", len - whole)));
     }
     Ok(findings)
-}
-
-/// Notes a finding, unless there are many: an index of garbage would fill the memory with them.
-fn note(findings: &mut Vec<Finding>, at: u64, what: impl FnOnce() -> String) {
-    if findings.len() < MANY {
-        findings.push(Finding::new(at, what()));
-    }
 }
 
 fn part<const N: usize>(raw: &[u8], at: usize) -> [u8; N] {
@@ -114,6 +105,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::inspect::decode::MANY;
     use crate::storage::Disk;
     use crate::storage::disk::Mode;
     use crate::storage::sim::SimDisk;

@@ -7,7 +7,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::{Finding, Sink};
+use super::{Finding, Sink, note};
 use crate::codec::Value;
 use crate::record::{Batch, Decompressor, HEADER_LEN, RecordError};
 use crate::schema::shown::{InternalTopic, show, show_control};
@@ -28,13 +28,15 @@ pub(super) const COLUMNS: &[&str] = &[
 ];
 
 /// A batch of the internal topics inflates to no more than this many bytes.
-const MAX_INFLATED: usize = 256 << 20;
+const MAX_INFLATED: usize = 32 << 20;
 /// How many bytes are looked at together for being zero.
 const CHUNK: usize = 64 * 1024;
 
+/// With `growing` a daemon may be writing the last batch: that it is not whole yet is no damage.
 pub(super) fn decode(
     file: &dyn DiskFile,
     topic: Option<InternalTopic>,
+    growing: bool,
     sink: Sink<'_>,
 ) -> io::Result<Vec<Finding>> {
     let len = file.len()?;
@@ -49,6 +51,7 @@ pub(super) fn decode(
         read_exact_at(file, head, position)?;
         let size = match size_of_batch(head, len - position) {
             Ok(size) => size,
+            Err(RecordError::Truncated { .. }) if growing => break,
             Err(_) if is_zero(file, position, len)? => break,
             Err(error) => {
                 findings.push(Finding::new(position, error.to_string()));
@@ -62,7 +65,7 @@ pub(super) fn decode(
             match records(&batch, position, topic, &mut inflater, &mut findings, sink) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => findings.push(Finding::new(position, error.to_string())),
+                Err(error) => note(&mut findings, position, || error.to_string()),
             }
         }
         position += size;
@@ -119,7 +122,7 @@ fn records(
             None => break,
         };
         if let Some(error) = &shown.error {
-            findings.push(Finding::new(position, format!("record at offset {}: {error}", record.offset)));
+            note(findings, position, || format!("record at offset {}: {error}", record.offset));
         }
         let more = sink(vec![
             record.offset.into(),
@@ -161,7 +164,7 @@ mod tests {
         let file = disk.open(Path::new("/d/x.log"), Mode::Create).unwrap();
         file.write_vectored_at(&[io::IoSlice::new(bytes)], 0).unwrap();
         let mut names = Vec::new();
-        let findings = decode(file.as_ref(), topic, &mut |row| {
+        let findings = decode(file.as_ref(), topic, false, &mut |row| {
             assert_eq!(row.len(), COLUMNS.len());
             names.push(row[5].clone());
             true
@@ -188,6 +191,15 @@ mod tests {
         assert_eq!(decoded(&all, topic), (vec![name.clone(); 2], vec![second]));
         let cut = &all[..all.len() - 1];
         assert_eq!(decoded(cut, topic), (vec![name.clone()], vec![second, 2 * second]));
+        let disk = SimDisk::new(1);
+        let file = disk.open(Path::new("/x.log"), Mode::Create).unwrap();
+        file.write_vectored_at(&[io::IoSlice::new(&group[..70])], 0).unwrap();
+        assert_eq!(
+            super::decode(file.as_ref(), topic, true, &mut |_| true).unwrap(),
+            [],
+            "still being written"
+        );
+        assert_eq!(super::decode(file.as_ref(), topic, false, &mut |_| true).unwrap().len(), 1);
         all[group.len() + 70] ^= 1;
         all.extend_from_slice(&[0; 100]);
         assert_eq!(decoded(&all, topic), (vec![name.clone(); 3], vec![]), "preallocated");

@@ -11,10 +11,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use crate::codec::Value;
+use crate::inspect::folder::lock_above;
 pub use crate::schema::shown::InternalTopic;
 use crate::storage::Disk;
 pub use crate::storage::RealDisk;
 use crate::storage::disk::{DiskFile, Entry, Mode, read_exact_at};
+use crate::storage::folder::partition_name;
+use crate::storage::scan::split_name;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,16 @@ pub struct Finding {
 impl Finding {
     fn new(position: u64, what: impl Into<String>) -> Self {
         Self { position, what: what.into() }
+    }
+}
+
+/// How many findings of one file are kept.
+const MANY: usize = 1000;
+
+/// Notes a finding, unless there are many: a file of garbage would fill the memory with them.
+fn note(findings: &mut Vec<Finding>, at: u64, what: impl FnOnce() -> String) {
+    if findings.len() < MANY {
+        findings.push(Finding::new(at, what()));
     }
 }
 
@@ -184,7 +197,8 @@ pub fn find(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, Kind)>> {
             for inner in sorted(entries).into_iter().map(|entry| (path.join(entry.name), entry.is_dir)) {
                 match inner {
                     (folder, true) => {
-                        let files = sorted(disk.list(&folder)?).into_iter().filter(|entry| !entry.is_dir);
+                        let Some(files) = inside(disk, &folder)? else { continue };
+                        let files = sorted(files).into_iter().filter(|entry| !entry.is_dir);
                         let paths: Vec<PathBuf> = files.map(|file| folder.join(file.name)).collect();
                         keep(paths, &mut found)?;
                     }
@@ -202,6 +216,17 @@ pub fn find(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, Kind)>> {
         Err(error) => return Err(error),
     }
     Ok(found)
+}
+
+/// What a folder within one that was asked for holds; `None` where it is gone, or is none of a partition and closed to us
+/// (`lost+found`).
+fn inside(disk: &dyn Disk, folder: &Path) -> io::Result<Option<Vec<Entry>>> {
+    let is_partition = folder.file_name().and_then(|name| name.to_str()).and_then(partition_name).is_some();
+    match disk.list(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_partition => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 fn is_log_by_name(path: &Path) -> bool {
@@ -231,7 +256,7 @@ pub fn decode(disk: &dyn Disk, path: &Path, kind: Kind, sink: Sink<'_>) -> io::R
     let file = disk.open(path, Mode::Read)?;
     let file = file.as_ref();
     match kind {
-        Kind::Log(topic) => log::decode(file, topic, sink),
+        Kind::Log(topic) => log::decode(file, topic, is_growing(disk, path), sink),
         Kind::OffsetIndex(base) => index::offsets(file, base, sink),
         Kind::TimeIndex(base) => index::times(file, base, sink),
         Kind::TransactionIndex => index::transactions(file, sink),
@@ -243,6 +268,17 @@ pub fn decode(disk: &dyn Disk, path: &Path, kind: Kind, sink: Sink<'_>) -> io::R
         Kind::QuorumState => Ok(text::content(&whole(file)?, sink)),
         Kind::Own(own) => own::decode(disk, path, own, sink),
     }
+}
+
+/// Whether a daemon holds the folder of a segment and no later one lies beside it: its end may be half written.
+fn is_growing(disk: &dyn Disk, path: &Path) -> bool {
+    let Some((base, "log")) = path.file_name().and_then(|name| name.to_str()).and_then(split_name) else {
+        return false;
+    };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let later = |entry: &Entry| matches!(split_name(&entry.name), Some((other, "log")) if other > base);
+    disk.is_locked(&lock_above(dir)).unwrap_or(false)
+        && disk.list(dir).is_ok_and(|entries| !entries.iter().any(later))
 }
 
 /// The largest file that is read as a whole.

@@ -1,6 +1,6 @@
 //! Kafka's small text files: checkpoints of epochs and offsets, partition metadata, properties.
 
-use super::{Finding, Row, Sink};
+use super::{Finding, Row, Sink, note};
 use crate::codec::Value;
 
 /// A checkpoint: version 0, the number of entries, an entry a line.
@@ -21,7 +21,7 @@ pub(super) fn table(text: &[u8], entry: fn(&str) -> Option<Row>, sink: Sink<'_>)
                         return findings;
                     }
                 }
-                None => findings.push(Finding::new(at, format!("line {} is no entry", number + 1))),
+                None => note(&mut findings, at, || format!("line {} is no entry", number + 1)),
             },
         }
     }
@@ -90,7 +90,7 @@ pub(super) fn properties(text: &[u8], sink: Sink<'_>) -> Vec<Finding> {
                     return findings;
                 }
             }
-            None => findings.push(Finding::new(at, format!("line {} is no key=value", number + 1))),
+            None => note(&mut findings, at, || format!("line {} is no key=value", number + 1)),
         }
     }
     findings
@@ -141,6 +141,7 @@ mod tests {
     fn properties_and_partition_metadata() {
         assert_eq!(rows(|sink| properties(b"#\n#x\na=1\n\nb = 2\n", sink)), (2, 0));
         assert_eq!(rows(|sink| properties(b"a=1\nb\n", sink)), (1, 1));
+        assert_eq!(rows(|sink| properties(&b"b\n".repeat(5000), sink)), (0, crate::inspect::decode::MANY));
         let id = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
         assert_eq!(rows(|sink| partition_metadata(id.as_bytes(), sink)), (1, 0));
         assert_eq!(rows(|sink| partition_metadata(b"version: 0\ntopic_id: x", sink)), (1, 1));

@@ -48,9 +48,16 @@ impl Disk for RealDisk {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let is_dir = entry.file_type()?.is_dir();
-            let len = if is_dir { 0 } else { entry.metadata()?.len() };
-            entries.push(Entry { name, is_dir, len });
+            let look = || -> io::Result<(bool, u64)> {
+                let is_dir = entry.file_type()?.is_dir();
+                Ok((is_dir, if is_dir { 0 } else { entry.metadata()?.len() }))
+            };
+            match look() {
+                Ok((is_dir, len)) => entries.push(Entry { name, is_dir, len }),
+                // Removed since its name was read: the folder no longer holds it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(entries)
     }
