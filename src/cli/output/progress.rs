@@ -83,6 +83,14 @@ impl Progress {
         bar.tick();
     }
 
+    /// Lets something be printed where the line stands, which is drawn again below it.
+    pub fn aside(&self, say: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     /// Takes the line away, so that what is printed next stands alone.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {

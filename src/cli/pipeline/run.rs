@@ -135,11 +135,11 @@ struct Terminal<'c> {
 
 impl Host for Terminal<'_> {
     fn notice(&mut self, text: &str) {
-        output::notice(self.context, text);
+        self.progress.aside(|| output::notice(self.context, text));
     }
 
     fn detail(&mut self, text: &str) {
-        output::detail(self.context, text);
+        self.progress.aside(|| output::detail(self.context, text));
     }
 
     fn progress(&mut self, counts: &Counts) {
