@@ -445,3 +445,25 @@ fn only_cut_and_repair_ever_write() {
     mode(0o600, 0o700);
     assert!(content(&world.data()) == hurt && hurt != before);
 }
+
+/// The same records in a folder that Apache Kafka wrote and in one that klog wrote: one dump.
+#[test]
+fn kafkas_folders_and_klogs_give_the_same_dump() {
+    let world = World::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kafka/data");
+    let topics =
+        ["codec-none", "codec-gzip", "codec-snappy", "codec-lz4", "codec-zstd", "idempotent", "oddities"];
+    let dump = |dir: &Path| world.klog(&["segment", "dump", dir.to_str().unwrap(), "-J"]).ok();
+    for topic in topics {
+        let kafkas = dump(&fixtures.join(format!("{topic}-0")));
+        assert!(kafkas.lines().count() >= 7, "{topic}");
+        world.klog(&["topic", "create", topic, "-c", "retention.ms=-1"]).ok();
+        let codec = topic.strip_prefix("codec-").unwrap_or("none");
+        world.klog(&["produce", "-J", "-z", codec]).stdin(kafkas).ok();
+    }
+    world.klog(&["broker", "stop"]).ok();
+    for topic in topics {
+        let (kafkas, klogs) = (fixtures.join(format!("{topic}-0")), world.data().join(format!("{topic}-0")));
+        assert_eq!(dump(&klogs), dump(&kafkas), "{topic}");
+    }
+}
