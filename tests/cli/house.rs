@@ -253,7 +253,12 @@ fn start_prints_addresses_and_restart_keeps_the_flags() {
 
 #[test]
 fn a_daemon_in_the_foreground_logs_to_stderr_and_ends_well() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    // What was ignored when the tests began (nohup) stays ignored.
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    let heard = |signal: &Signal| ignored >> (*signal as i32 - 1) & 1 == 0;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(heard) {
         let world = World::new();
         let daemon = world.klog(&["broker", "run", "--log-format", "json"]).spawn();
         until("it listens", || world.klog(&["broker", "status"]).done().status == 0);
