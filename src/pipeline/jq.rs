@@ -1,8 +1,9 @@
 //! Filters of the jq language over single records; only this file and its folder name the jq crates.
 //!
 //! The language is jaq's. What differs from jaq: a record is exactly one JSON value of RFC 8259 and at most
-//! [`depth::LIMIT`] deep, and so is a result; numbers print as in jq; a filter reads neither the environment nor
-//! further input, writes nowhere and ends no process. A result may depend on the clock (`now`) and the time zone.
+//! [`depth::LIMIT`] deep, and so is a result; numbers print as in jq, and a division by zero fails as in jq; a filter
+//! reads neither the environment nor further input, writes nowhere and ends no process. A result may depend on the
+//! clock (`now`) and the time zone.
 
 mod compile;
 mod natives;

@@ -115,11 +115,9 @@ impl State {
     ) -> Option<Result<Event, ClientError>> {
         let events = &self.events;
         let chunk_of = |partition: &TopicPartition, before: usize| {
-            let chunks = events.iter().take(before).filter_map(|(_, event)| match event {
-                Event::Chunk(chunk) => Some(&chunk.partition),
-                _ => None,
-            });
-            chunks.into_iter().any(|other| other == partition)
+            let is_one =
+                |event: &Event| matches!(event, Event::Chunk(chunk) if chunk.partition == *partition);
+            events.iter().take(before).any(|(_, event)| is_one(event))
         };
         let may_go = |(at, (_, event)): (usize, &(u64, Event))| match event {
             Event::Chunk(chunk) => wanted(&chunk.partition),
