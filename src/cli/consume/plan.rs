@@ -10,7 +10,7 @@ use crate::cli::format::{self, Format};
 use crate::cli::{lists, times};
 use crate::client::ClientOptions;
 use crate::client::consumer::Position;
-use crate::client::options::{Isolation, Reset};
+use crate::client::options::{GroupProtocol, Isolation, Reset};
 use crate::model::time::{Clock, SystemClock};
 use crate::model::units::parse_duration;
 
@@ -106,6 +106,11 @@ fn options(args: &Args, mut options: ClientOptions) -> ClientOptions {
     }
     if args.instance_id.is_some() {
         options.instance_id.clone_from(&args.instance_id);
+    }
+    match args.group_protocol {
+        Some(super::Protocol::Classic) => options.group_protocol = GroupProtocol::Classic,
+        Some(super::Protocol::Consumer) => options.group_protocol = GroupProtocol::Consumer,
+        None => {}
     }
     // Reading never makes a topic.
     options.auto_create = false;

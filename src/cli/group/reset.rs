@@ -73,7 +73,7 @@ impl Move {
     }
 }
 
-const COLUMNS: [&str; 8] = ["topic", "partition", "group", "committed", "to", "asked", "start", "end"];
+const COLUMNS: [&str; 8] = ["group", "topic", "partition", "committed", "to", "asked", "start", "end"];
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let target = target(&args.to, SystemClock::default().wall_ms())?;
@@ -219,9 +219,9 @@ fn rows(group: &str, moves: &[Move]) -> Rows {
     let mut rows = Rows::new(&COLUMNS);
     for one in moves {
         rows.push(vec![
+            group.into(),
             one.partition.topic.as_ref().into(),
             one.partition.partition.into(),
-            group.into(),
             one.committed.into(),
             one.to().into(),
             one.asked.into(),
