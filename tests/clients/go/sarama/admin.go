@@ -40,7 +40,9 @@ func topics(w *world.World) {
 	world.Check(admin.DeleteTopic(name), "delete")
 	world.That(errors.Is(admin.DeleteTopic(name), sarama.ErrUnknownTopicOrPartition), "deleted twice")
 	world.Until("it is gone", func() bool { _, there := world.Must(admin.ListTopics())[name]; return !there })
-	world.Until("made again", func() bool { return admin.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false) == nil })
+	world.Until("made again", func() bool {
+		return admin.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false) == nil
+	})
 	world.Until("seen again", func() bool { return world.Must(admin.DescribeTopics([]string{name}))[0].Err == sarama.ErrNoError })
 	again := world.Must(admin.DescribeTopics([]string{name}))[0]
 	world.That(again.Uuid != described[0].Uuid, "a new id")
