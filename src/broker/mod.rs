@@ -24,6 +24,7 @@ mod partition;
 mod peer;
 mod producer_ids;
 mod random;
+pub mod sasl;
 pub mod settings;
 mod topic;
 pub mod topic_settings;
@@ -34,7 +35,7 @@ pub use alter::{AlterError, Change, GroupSettings};
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
 pub use partition::{InternalRecord, Partition};
-pub use peer::Peer;
+pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 
 use std::collections::{BTreeMap, HashMap};
