@@ -13,6 +13,7 @@ mod families;
 mod fetch;
 mod fetch_read;
 pub mod find_coordinator;
+mod gate;
 mod group_code;
 pub mod heartbeat;
 mod init_producer_id;
@@ -44,6 +45,9 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
     let Some(key) = header.key().filter(|key| SERVED.contains(key)) else {
         return Outcome::Close(format!("API {} is not served here", header.api_key));
     };
+    if let Some(refusal) = gate::refusal(broker, peer, key) {
+        return Outcome::Close(refusal);
+    }
     let version = header.api_version;
     if !key.supports(version) {
         if key == ApiKey::ApiVersions {
@@ -60,6 +64,12 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
         ApiKey::Produce => produce::call(broker, header, body).await,
         ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,
+    }
+}
+
+/// Takes a frame that is a SASL message without a request's head ([`Peer::speaks_raw`]); the answer has none either.
+pub async fn call_raw(broker: &Arc<Broker>, peer: &Peer, message: Bytes) -> Outcome {
+    gate::raw(broker, peer, message).await
     }
 }
 
