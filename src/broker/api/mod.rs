@@ -70,7 +70,6 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
 /// Takes a frame that is a SASL message without a request's head ([`Peer::speaks_raw`]); the answer has none either.
 pub async fn call_raw(broker: &Arc<Broker>, peer: &Peer, message: Bytes) -> Outcome {
     gate::raw(broker, peer, message).await
-    }
 }
 
 fn unserved(key: ApiKey) -> Outcome {
