@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::retry::{Attempts, pause};
 use super::{Address, ClientError, ClientOptions};
 use crate::model::id::TopicId;
+use crate::net::tls::ClientTls;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
@@ -96,6 +97,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     options: ClientOptions,
+    tls: Option<ClientTls>,
     state: Mutex<State>,
 }
 
@@ -125,7 +127,8 @@ impl Client {
     /// [`ClientError::Refused`] at once when every address refuses, [`ClientError::Silent`] after `connect_timeout`.
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
         options.check()?;
-        let inner = Inner { options, state: Mutex::new(State { controller: -1, ..State::default() }) };
+        let tls = options.security.load()?;
+        let inner = Inner { options, tls, state: Mutex::new(State { controller: -1, ..State::default() }) };
         let client = Self { inner: Arc::new(inner) };
         client.any().await?;
         Ok(client)
@@ -451,7 +454,7 @@ impl Client {
             if let Some(at) = not_before {
                 sleep_until(at).await;
             }
-            let opened = Connection::open(address, self.options(), limit).await;
+            let opened = Connection::open(address, self.options(), self.inner.tls.as_ref(), limit).await;
             self.note(address, opened.is_ok());
             opened.map(Arc::new)
         };

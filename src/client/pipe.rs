@@ -7,7 +7,7 @@
 //! nobody holds a slice of them.
 
 use super::ClientError;
-use super::error::system_text;
+use super::error::lost;
 use crate::net::{Address, Stream};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -76,6 +76,7 @@ impl Pipe {
             address: address.clone(),
             requests,
             unwritten: VecDeque::new(),
+            unflushed: false,
             written_soon: VecDeque::new(),
             waiting: VecDeque::new(),
             reader: Reader::default(),
@@ -104,6 +105,8 @@ struct Driver {
     address: Address,
     requests: mpsc::UnboundedReceiver<Queued>,
     unwritten: VecDeque<Bytes>,
+    /// A TLS session has taken bytes that the socket has not.
+    unflushed: bool,
     /// Requests without an answer: how many pieces are left until each is written.
     written_soon: VecDeque<(usize, oneshot::Sender<Result<Bytes, ClientError>>)>,
     waiting: VecDeque<Waiting>,
@@ -127,7 +130,7 @@ impl Driver {
     }
 
     fn lost(&self, error: &std::io::Error) -> ClientError {
-        ClientError::Disconnected { address: self.address.to_string(), reason: system_text(error) }
+        lost(&self.address, error)
     }
 
     fn garbled(&self, reason: String) -> ClientError {
@@ -159,7 +162,9 @@ impl Driver {
         loop {
             match self.requests.poll_recv(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) if self.waiting.is_empty() && self.unwritten.is_empty() => {
+                Poll::Ready(None)
+                    if self.waiting.is_empty() && self.unwritten.is_empty() && !self.unflushed =>
+                {
                     return Poll::Ready(ClientError::Closed);
                 }
                 // Answers still come; their readers may be waiting.
@@ -197,6 +202,13 @@ impl Driver {
                 Poll::Ready(Ok(written)) => self.advance(written),
             }
             any = true;
+        }
+        if any || self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Err(self.lost(&error)),
+                Poll::Pending => self.unflushed = true,
+            }
         }
         Ok(any)
     }
@@ -275,6 +287,8 @@ impl Driver {
 /// Cuts the stream of bytes into frames.
 #[derive(Default)]
 struct Reader {
+    /// An answer has come, or begun to.
+    begun: bool,
     /// Small answers and the beginnings of large ones.
     small: BytesMut,
     /// A large answer as it comes in, and its whole length without the prefix.
@@ -299,6 +313,10 @@ impl Reader {
             return Ok(Some(frame));
         }
         let Some(prefix) = self.small.first_chunk() else { return Ok(None) };
+        if !self.begun && matches!(prefix, [0x15, 0x03, 0..=4, 0]) {
+            return Err("it speaks TLS; say so with -X security.protocol=SSL or SASL_SSL".to_owned());
+        }
+        self.begun = true;
         let len = i32::from_be_bytes(*prefix);
         let Some(len) = usize::try_from(len).ok().filter(|len| (4..=MAX_ANSWER).contains(len)) else {
             return Err(format!("an answer that says it has {len} bytes"));

@@ -4,6 +4,7 @@ pub mod error;
 pub mod file;
 pub mod listen;
 pub mod properties;
+pub mod security;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

@@ -1,19 +1,30 @@
 //! What the daemon is started with, worked out from the config file and the flags; never binds or opens anything.
 
 use super::DaemonArgs;
+use crate::broker::ListenerSecurity;
 use crate::broker::settings::{SettingError, Settings};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_http, parse_kafka, parse_listen};
+use crate::config::security::{Given, SecurityError, security_of};
 use crate::config::{ConfigError, Origin};
+use crate::net::tls::ServerTlsOptions;
 
 /// What the daemon is started with.
 #[derive(Debug)]
 pub(super) struct DaemonOptions {
     pub(super) settings: Settings,
-    pub(super) listeners: Vec<Listen>,
+    pub(super) listeners: Vec<Listening>,
     /// Where metrics are shown beside the folder's own socket.
     pub(super) http: Option<Listen>,
+}
+
+/// A listener, what it asks of its clients, and what its TLS is made of.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) listen: Listen,
+    pub(super) security: ListenerSecurity,
+    pub(super) tls: Option<ServerTlsOptions>,
 }
 
 /// The one setting that is klog's own: what `--http` says.
@@ -44,9 +55,21 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
     given.retain(|(name, ..)| !FOLDERS.contains(&name.as_str()));
     let http = http(args, &given)?;
     given.retain(|(name, ..)| name != HTTP);
+    let pairs: Vec<(&str, &str)> = given.iter().map(|(name, value, _)| (&**name, &**value)).collect();
+    let given_security = Given { pairs: &pairs };
+    given_security.check().map_err(|error| insecure(&error))?;
     let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
         .map_err(|error| refused(&error, &given))?;
-    Ok(DaemonOptions { settings, listeners: listeners(args, &given)?, http })
+    let listening = listeners(args, &given)?.into_iter().map(|listen| {
+        let (security, tls) = security_of(&listen, &given_security)?;
+        Ok(Listening { listen, security, tls })
+    });
+    let listeners = listening.collect::<Result<_, _>>().map_err(|error| insecure(&error))?;
+    Ok(DaemonOptions { settings, listeners, http })
+}
+
+fn insecure(error: &SecurityError) -> Failure {
+    Failure::usage(error.to_string(), error.next())
 }
 
 /// The flag, else the last setting of that name.
@@ -71,7 +94,7 @@ fn listeners(args: &DaemonArgs, given: &[(String, String, Origin)]) -> Result<Ve
     let bad = |error: ListenError| {
         Failure::usage(
             error.to_string(),
-            "write [NAME=]HOST:PORT[,advertise=HOST:PORT], or NAME://HOST:PORT in listeners",
+            "write [NAME=]HOST:PORT[,tls][,sasl][,advertise=HOST:PORT], or NAME://HOST:PORT in listeners",
         )
     };
     if !args.listen.is_empty() {
