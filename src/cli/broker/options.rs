@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_http, parse_kafka, parse_listen};
 use crate::config::security::{Given, SecurityError, security_of};
-use crate::config::{ConfigError, Origin};
+use crate::config::{ConfigError, Origin, at_home};
 use crate::net::tls::ServerTlsOptions;
 
 /// What the daemon is started with.
@@ -39,7 +39,7 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
         .settings
         .daemon
         .iter()
-        .map(|(name, setting)| (name.clone(), setting.value.clone(), setting.origin.clone()))
+        .map(|(name, setting)| (name.clone(), at_home(name, setting), setting.origin.clone()))
         .collect();
     for text in &args.settings {
         let (name, value) =
