@@ -13,6 +13,7 @@ use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -98,6 +99,8 @@ pub struct Client {
 struct Inner {
     options: ClientOptions,
     tls: Option<ClientTls>,
+    /// Connections in a row that ended at the first request after the greeting.
+    hung_up: Arc<AtomicU32>,
     state: Mutex<State>,
 }
 
@@ -128,7 +131,12 @@ impl Client {
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
         options.check()?;
         let tls = options.security.load()?;
-        let inner = Inner { options, tls, state: Mutex::new(State { controller: -1, ..State::default() }) };
+        let inner = Inner {
+            options,
+            tls,
+            hung_up: Arc::default(),
+            state: Mutex::new(State { controller: -1, ..State::default() }),
+        };
         let client = Self { inner: Arc::new(inner) };
         client.any().await?;
         Ok(client)
@@ -450,11 +458,13 @@ impl Client {
             let slot = slot.clone();
             (slot, state.failures.get(address).map(|&(_, at)| at))
         };
+        let inner = &self.inner;
         let open = async || {
             if let Some(at) = not_before {
                 sleep_until(at).await;
             }
-            let opened = Connection::open(address, self.options(), self.inner.tls.as_ref(), limit).await;
+            let opened =
+                Connection::open(address, self.options(), inner.tls.as_ref(), &inner.hung_up, limit).await;
             self.note(address, opened.is_ok());
             opened.map(Arc::new)
         };

@@ -14,7 +14,8 @@ use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVer
 use crate::wire::{Message, Request};
 use bytes::Bytes;
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -35,11 +36,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Dials, encrypts where that is asked for, asks what the broker speaks, and authenticates where that is asked for;
-    /// each within `limit`. On a Unix socket it does neither: the file's permissions say who may come in.
+    /// each within `limit`; `hung_up` counts for all connections of a client, see [`Pipe::start`]. On a Unix socket it does neither: the file's permissions say who may come in.
     pub(super) async fn open(
         address: &Address,
         options: &ClientOptions,
         tls: Option<&ClientTls>,
+        hung_up: &Arc<AtomicU32>,
         limit: Duration,
     ) -> Result<Self, ClientError> {
         let mut stream =
@@ -51,7 +53,7 @@ impl Connection {
         let mut connection = Self {
             address: address.clone(),
             client_id: options.client_id.clone(),
-            pipe: Pipe::start(stream, address),
+            pipe: Pipe::start(stream, address, Arc::clone(hung_up)),
             correlation: AtomicI32::new(1),
             speaks: Vec::new(),
             stale_at: None,

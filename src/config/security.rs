@@ -134,13 +134,18 @@ impl<'a> Given<'a> {
         self.pairs.iter().rev().find(|(name, _)| wanted(name)).map(|(_, value)| value.trim())
     }
 
-    /// A setting as it holds for a listener; none where it is not set or empty.
-    fn of(&self, listener: &str, setting: &str) -> Option<&'a str> {
+    /// A setting of one listener alone.
+    fn own(&self, listener: &str, setting: &str) -> Option<&'a str> {
         let own = |name: &str| {
             let rest = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.'));
             rest.is_some_and(|(name, rest)| name.eq_ignore_ascii_case(listener) && rest == setting)
         };
-        let found = self.last(own).or_else(|| self.last(|name| name == setting));
+        self.last(own)
+    }
+
+    /// A setting as it holds for a listener; none where it is not set or empty.
+    fn of(&self, listener: &str, setting: &str) -> Option<&'a str> {
+        let found = self.own(listener, setting).or_else(|| self.last(|name| name == setting));
         found.filter(|value| !value.is_empty())
     }
 
@@ -162,7 +167,7 @@ pub fn security_of(
     listen: &Listen,
     given: &Given<'_>,
 ) -> Result<(ListenerSecurity, Option<ServerTlsOptions>), SecurityError> {
-    let tls = if listen.tls { Some(tls_of(&listen.name, given)?) } else { None };
+    let tls = if listen.tls { Some(tls_of(listen, given)?) } else { None };
     let mut security = ListenerSecurity { sasl: listen.sasl, tls: listen.tls, ..ListenerSecurity::default() };
     if let Some(list) = given.of(&listen.name, "sasl.enabled.mechanisms") {
         let named = list.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -175,7 +180,8 @@ pub fn security_of(
     Ok((security, tls))
 }
 
-fn tls_of(listener: &str, given: &Given<'_>) -> Result<ServerTlsOptions, SecurityError> {
+fn tls_of(listen: &Listen, given: &Given<'_>) -> Result<ServerTlsOptions, SecurityError> {
+    let listener = listen.name.as_str();
     let of = |setting: &'static str| given.of(listener, setting);
     for setting in ["ssl.keystore.type", "ssl.truststore.type"] {
         if let Some(found) = of(setting).filter(|found| !found.eq_ignore_ascii_case("PEM")) {
@@ -190,7 +196,10 @@ fn tls_of(listener: &str, given: &Given<'_>) -> Result<ServerTlsOptions, Securit
     if let Some(found) = of("ssl.principal.mapping.rules").filter(|found| *found != "DEFAULT") {
         return Err(SecurityError::MappingRules { found: found.to_owned() });
     }
-    let client_auth = match of("ssl.client.auth").unwrap_or("none") {
+    // Where SASL says who a client is, only the listener's own setting asks for a certificate too (KIP-684).
+    let client_auth =
+        if listen.sasl { given.own(listener, "ssl.client.auth") } else { of("ssl.client.auth") };
+    let client_auth = match client_auth.unwrap_or("none") {
         "none" => ClientAuth::None,
         "requested" => ClientAuth::Requested,
         "required" => ClientAuth::Required,
@@ -263,6 +272,8 @@ mod tests {
         );
         assert_eq!(tls.trust, Some(Pem::File("/ca.pem".into())));
         assert_eq!(with(":1", &pairs).unwrap().1, None);
+        let sasl = with("IN=:1,tls,sasl", &pairs).unwrap().1.unwrap();
+        assert_eq!(sasl.client_auth, ClientAuth::None, "SASL says who it is");
     }
 
     #[test]
