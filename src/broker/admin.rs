@@ -31,8 +31,10 @@ impl Broker {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let decided = decide(&self.state().catalog);
         let (answer, records) = decided.map_err(|refusal| BrokerError::Refused(Box::new(refusal)))?;
-        self.store(&[&records])?;
-        self.apply(&records);
+        if !records.is_empty() {
+            self.store(&[&records])?;
+            self.apply(&records);
+        }
         Ok(answer)
     }
 

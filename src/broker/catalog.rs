@@ -1,6 +1,10 @@
 //! What exists: a fold over the records of `__cluster_metadata`. `decide` functions are pure and answer records;
 //! `apply` is the only way that the state changes. Nothing here knows a disk or a clock.
 
+mod access;
+
+pub use access::{Access, UserDeletion, UserRefusal, UserUpsertion};
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -36,6 +40,7 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
+    access: Access,
 }
 
 /// What a new topic is to be.
@@ -93,6 +98,11 @@ impl Catalog {
     /// All topics, by name.
     pub fn topics(&self) -> impl Iterator<Item = &TopicEntry> {
         self.topics.values()
+    }
+
+    /// Users and access rules.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The leader epoch of all partitions: it rises with every registration of this node but the first.
@@ -210,6 +220,7 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
+        self.access.apply(record);
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {
@@ -248,6 +259,10 @@ impl Catalog {
             MetadataRecord::ProducerIds(ids) => {
                 self.next_producer_id = self.next_producer_id.max(ids.next_producer_id);
             }
+            MetadataRecord::UserScramCredential(_)
+            | MetadataRecord::RemoveUserScramCredential(_)
+            | MetadataRecord::AccessControlEntry(_)
+            | MetadataRecord::RemoveAccessControlEntry(_) => {}
             MetadataRecord::Config(_) | MetadataRecord::FeatureLevel(_) | MetadataRecord::Other(_) => {}
         }
     }

@@ -66,6 +66,8 @@ pub struct BrokerOptions {
     pub settings: Settings,
     /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
+    /// Whether a listener demands authentication: access rules then count for everyone.
+    pub authentication: bool,
     /// How many descriptors the logs may hold open together.
     pub max_open_files: usize,
 }
@@ -73,7 +75,13 @@ pub struct BrokerOptions {
 impl BrokerOptions {
     /// Default settings over the folder `data`.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), settings: Settings::default(), seed: None, max_open_files: 512 }
+        Self {
+            data: data.into(),
+            settings: Settings::default(),
+            seed: None,
+            authentication: false,
+            max_open_files: 512,
+        }
     }
 }
 
@@ -97,6 +105,7 @@ pub struct Broker {
     around: Surroundings,
     producer_ids: ProducerIds,
     sessions: Sessions,
+    judge: access::Judge,
     groups: Groups,
     observer: Observer,
     deleted: Notify,

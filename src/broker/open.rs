@@ -43,7 +43,7 @@ impl Broker {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let BrokerOptions { data, settings, seed, max_open_files } = options;
+        let BrokerOptions { data, settings, seed, authentication, max_open_files } = options;
         let (began, started_ms) = (clock.monotonic(), clock.wall_ms());
         let random = Random::new(seed);
         let id = || random.id().map_err(|_| OpenError::Random);
@@ -63,6 +63,7 @@ impl Broker {
         let metadata = metadata_partition(log, epoch, &default_topic_settings, &around);
         let seed = random.seed().map_err(|_| OpenError::Random)?;
         let groups = Groups::new(&settings, seed);
+        let judge = super::access::Judge::new(&settings, authentication);
         let broker = Arc::new(Self {
             settings,
             default_topic_settings,
@@ -76,6 +77,7 @@ impl Broker {
             around,
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
+            judge,
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),

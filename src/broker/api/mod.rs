@@ -1,13 +1,19 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in a
 //! table of `families` is never served.
 
+mod access_words;
+mod alter_user_scram_credentials;
 mod answer;
 mod api_versions;
 mod configs;
+mod create_acls;
 mod create_topics;
+mod delete_acls;
 mod delete_topics;
+mod describe_acls;
 mod describe_configs;
 pub mod describe_groups;
+mod describe_user_scram_credentials;
 mod error;
 mod families;
 mod fetch;
@@ -24,7 +30,10 @@ mod list_offsets;
 mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+mod operations;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 pub mod sync_group;
 
 pub use answer::{Outcome, Part, Reply};
@@ -63,6 +72,8 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
     match key {
         ApiKey::Produce => produce::call(broker, header, body).await,
         ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
+        ApiKey::SaslHandshake => Box::pin(sasl_handshake::call(broker, peer, header, body)).await,
+        ApiKey::SaslAuthenticate => Box::pin(sasl_authenticate::call(broker, peer, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,
     }
 }
