@@ -72,11 +72,6 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whom it leads to.
-    pub(super) fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// Asks in our highest version; a broker that does not know it says so in version 0 and is asked again (KIP-511).
     async fn handshake(&self, limit: Duration) -> Result<Vec<ApiVersion>, ClientError> {
         let request = ApiVersionsRequest {

@@ -28,7 +28,7 @@ use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::signals::Signals;
 use crate::config::{http_socket_of, socket_of};
 use crate::model::time::{Clock, SystemClock};
-use crate::net::tls::{ServerTls, TlsError};
+use crate::net::tls::{ClientAuth, ServerTls, TlsError};
 use crate::server::{ListenerOptions, Server, ServerOptions};
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
@@ -180,8 +180,11 @@ impl Daemon<'_> {
     }
 
     fn open(&self, options: &DaemonOptions) -> Result<Arc<Broker>, Failure> {
-        let broker_options =
-            BrokerOptions { settings: options.settings.clone(), ..BrokerOptions::new(self.data()) };
+        let broker_options = BrokerOptions {
+            settings: options.settings.clone(),
+            authentication: options.demands_authentication(),
+            ..BrokerOptions::new(self.data())
+        };
         Broker::open_on_this_machine(broker_options).map_err(|error| {
             // Somebody was faster between the look at the lock and the opening.
             if let Err(held) = self.refuse_second() {
@@ -349,6 +352,15 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
 }
 
 impl DaemonOptions {
+    /// Whether a listener lets nobody in who has not shown who he is: by SASL, or by a certificate.
+    fn demands_authentication(&self) -> bool {
+        self.listeners.iter().any(|listening| {
+            let certificate =
+                listening.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
+            listening.security.sasl || certificate
+        })
+    }
+
     fn limits(&self) -> crate::server::Limits {
         let int = |name: &'static str| usize::try_from(self.settings.int(name)).unwrap_or(usize::MAX);
         let idle = self.settings.int("connections.max.idle.ms");
