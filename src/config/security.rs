@@ -159,25 +159,42 @@ impl<'a> Given<'a> {
     }
 }
 
-/// What a listener asks of its clients, and what its TLS is made of.
-///
-/// # Errors
-/// A setting that is missing or refused.
-pub fn security_of(
-    listen: &Listen,
-    given: &Given<'_>,
-) -> Result<(ListenerSecurity, Option<ServerTlsOptions>), SecurityError> {
-    let tls = if listen.tls { Some(tls_of(listen, given)?) } else { None };
-    let mut security = ListenerSecurity { sasl: listen.sasl, tls: listen.tls, ..ListenerSecurity::default() };
-    if let Some(list) = given.of(&listen.name, "sasl.enabled.mechanisms") {
-        let named = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-        security.mechanisms =
-            named.map(str::parse::<Mechanism>).collect::<Result<_, _>>().map_err(SecurityError::Mechanism)?;
+/// A listener, what it asks of its clients, and what its TLS is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// Where it listens.
+    pub listen: Listen,
+    /// What it asks.
+    pub security: ListenerSecurity,
+    /// Its certificate and the like, where it has TLS.
+    pub tls: Option<ServerTlsOptions>,
+}
+
+impl Listening {
+    /// By the settings.
+    ///
+    /// # Errors
+    /// A setting that is missing or refused.
+    pub fn new(listen: Listen, given: &Given<'_>) -> Result<Self, SecurityError> {
+        let tls = if listen.tls { Some(tls_of(&listen, given)?) } else { None };
+        let mut security =
+            ListenerSecurity { sasl: listen.sasl, tls: listen.tls, ..ListenerSecurity::default() };
+        if let Some(list) = given.of(&listen.name, "sasl.enabled.mechanisms") {
+            let named = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+            let mechanisms: Result<_, _> = named.map(str::parse::<Mechanism>).collect();
+            security.mechanisms = mechanisms.map_err(SecurityError::Mechanism)?;
+        }
+        if listen.sasl && security.mechanisms.is_empty() {
+            return Err(SecurityError::NoMechanisms { listener: listen.name });
+        }
+        Ok(Self { listen, security, tls })
     }
-    if listen.sasl && security.mechanisms.is_empty() {
-        return Err(SecurityError::NoMechanisms { listener: listen.name.clone() });
+
+    /// Whether it lets nobody in who has not shown who he is: by SASL, or by a certificate.
+    pub fn demands_authentication(&self) -> bool {
+        let certificate = self.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
+        self.security.sasl || certificate
     }
-    Ok((security, tls))
 }
 
 fn tls_of(listen: &Listen, given: &Given<'_>) -> Result<ServerTlsOptions, SecurityError> {
@@ -240,7 +257,8 @@ mod tests {
         listener: &str,
         pairs: &[(&str, &str)],
     ) -> Result<(ListenerSecurity, Option<ServerTlsOptions>), SecurityError> {
-        security_of(&parse_listen(listener, 0).unwrap(), &Given { pairs })
+        let made = Listening::new(parse_listen(listener, 0).unwrap(), &Given { pairs })?;
+        Ok((made.security, made.tls))
     }
 
     const STORE: (&str, &str) = ("ssl.keystore.location", "/k.pem");

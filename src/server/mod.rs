@@ -31,6 +31,7 @@ use metrics::Pages;
 use shared::{Shared, Stop};
 use worker::{Arrival, Endpoint, Hand, Plan};
 
+pub use crate::net::tls::{ServerTls, TlsError};
 pub use options::{Limits, ListenerOptions, ServerOptions};
 pub use service::{Call, Look, Service, Tasks};
 

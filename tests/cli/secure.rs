@@ -159,7 +159,11 @@ fn a_hang_up_reads_the_certificates_again() {
 
 #[test]
 fn clients_show_certificates_from_a_profile() {
-    let safe = safe(&["ssl.client.auth=required", "ssl.truststore.location=ca.pem"]);
+    let safe = safe(&[
+        "ssl.client.auth=required",
+        "ssl.truststore.location=ca.pem",
+        "super.users=User:CN=nobody;User:CN=alice,O=x",
+    ]);
     let bare = safe.klog("ca.pem", "topic list").done();
     assert_eq!(bare.status, 4, "{}", bare.stderr_text());
     assert!(bare.stderr_text().contains("-X ssl.certificate.location=FILE"), "{}", bare.stderr_text());
@@ -178,5 +182,10 @@ fn clients_show_certificates_from_a_profile() {
     for file in ["ca.pem", "alice.pem"] {
         std::fs::copy(safe.world.path(file), safe.world.path("home/.config/klog").join(file)).unwrap();
     }
-    assert_eq!(safe.world.klog(&["--profile", "safe", "topic", "list"]).ok().trim(), "t");
+    let list = safe.world.klog(&["--profile", "safe", "topic", "list", "-o", "tsv"]).ok();
+    assert!(list.lines().any(|line| line.starts_with("t\t")), "{list}");
+    // Who has a certificate is known by its subject, and may do what rules say: nothing yet.
+    safe.authority.client("bob");
+    let bob = safe.klog("ca.pem", "-X ssl.keystore.location=bob.pem topic create u").done();
+    assert_eq!(bob.status, 4, "{}", bob.stderr_text());
 }

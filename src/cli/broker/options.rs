@@ -1,14 +1,12 @@
 //! What the daemon is started with, worked out from the config file and the flags; never binds or opens anything.
 
 use super::DaemonArgs;
-use crate::broker::ListenerSecurity;
 use crate::broker::settings::{SettingError, Settings};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_http, parse_kafka, parse_listen};
-use crate::config::security::{Given, SecurityError, security_of};
+use crate::config::security::{Given, Listening, SecurityError};
 use crate::config::{ConfigError, Origin, at_home};
-use crate::net::tls::ServerTlsOptions;
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -17,14 +15,6 @@ pub(super) struct DaemonOptions {
     pub(super) listeners: Vec<Listening>,
     /// Where metrics are shown beside the folder's own socket.
     pub(super) http: Option<Listen>,
-}
-
-/// A listener, what it asks of its clients, and what its TLS is made of.
-#[derive(Debug)]
-pub(super) struct Listening {
-    pub(super) listen: Listen,
-    pub(super) security: ListenerSecurity,
-    pub(super) tls: Option<ServerTlsOptions>,
 }
 
 /// The one setting that is klog's own: what `--http` says.
@@ -60,10 +50,8 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
     given_security.check().map_err(|error| insecure(&error))?;
     let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
         .map_err(|error| refused(&error, &given))?;
-    let listening = listeners(args, &given)?.into_iter().map(|listen| {
-        let (security, tls) = security_of(&listen, &given_security)?;
-        Ok(Listening { listen, security, tls })
-    });
+    let listening =
+        listeners(args, &given)?.into_iter().map(|listen| Listening::new(listen, &given_security));
     let listeners = listening.collect::<Result<_, _>>().map_err(|error| insecure(&error))?;
     Ok(DaemonOptions { settings, listeners, http })
 }

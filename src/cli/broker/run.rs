@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::log_file::LogFile;
 use super::log_lines::{JsonLines, catch_panics};
-use super::options::{self, DaemonOptions, Listening};
+use super::options::{self, DaemonOptions};
 use super::{LogFormat, RunArgs, control};
 use crate::broker::{Broker, BrokerOptions};
 use crate::cli::context::{Context, block_on};
@@ -26,10 +26,10 @@ use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, state};
 use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::signals::Signals;
+use crate::config::security::Listening;
 use crate::config::{http_socket_of, socket_of};
 use crate::model::time::{Clock, SystemClock};
-use crate::net::tls::{ClientAuth, ServerTls, TlsError};
-use crate::server::{ListenerOptions, Server, ServerOptions};
+use crate::server::{ListenerOptions, Server, ServerOptions, ServerTls, TlsError};
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if !args.detached {
@@ -182,7 +182,7 @@ impl Daemon<'_> {
     fn open(&self, options: &DaemonOptions) -> Result<Arc<Broker>, Failure> {
         let broker_options = BrokerOptions {
             settings: options.settings.clone(),
-            authentication: options.demands_authentication(),
+            authentication: options.listeners.iter().any(Listening::demands_authentication),
             ..BrokerOptions::new(self.data())
         };
         Broker::open_on_this_machine(broker_options).map_err(|error| {
@@ -352,15 +352,6 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
 }
 
 impl DaemonOptions {
-    /// Whether a listener lets nobody in who has not shown who he is: by SASL, or by a certificate.
-    fn demands_authentication(&self) -> bool {
-        self.listeners.iter().any(|listening| {
-            let certificate =
-                listening.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
-            listening.security.sasl || certificate
-        })
-    }
-
     fn limits(&self) -> crate::server::Limits {
         let int = |name: &'static str| usize::try_from(self.settings.int(name)).unwrap_or(usize::MAX);
         let idle = self.settings.int("connections.max.idle.ms");
