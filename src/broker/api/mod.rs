@@ -70,8 +70,8 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
         ));
     }
     match key {
-        ApiKey::Produce => produce::call(broker, header, body).await,
-        ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
+        ApiKey::Produce => produce::call(broker, peer, header, body).await,
+        ApiKey::Fetch => Box::pin(fetch::call(broker, peer, header, body)).await,
         ApiKey::SaslHandshake => Box::pin(sasl_handshake::call(broker, peer, header, body)).await,
         ApiKey::SaslAuthenticate => Box::pin(sasl_authenticate::call(broker, peer, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,

@@ -4,6 +4,6 @@ use super::super::{init_producer_id, list_offsets};
 use super::family;
 
 family! { broker, peer, header:
-    ListOffsets => |asked| list_offsets::handle(broker, header.api_version, asked);
-    InitProducerId => |asked| init_producer_id::handle(broker, asked);
+    ListOffsets => |asked| list_offsets::handle(broker, peer, header.api_version, asked);
+    InitProducerId => |asked| init_producer_id::handle(broker, peer, asked);
 }
