@@ -1,11 +1,14 @@
 //! The built `klog` run as its users run it: arguments, stdin, and what comes out; each case in folders of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../wire/authority.rs"]
+mod authority;
 mod data;
 mod house;
 mod must_show;
 mod pipeline;
 mod prometheus;
+mod secure;
 mod segment;
 mod status;
 
