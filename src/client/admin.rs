@@ -21,6 +21,11 @@ use crate::wire::messages::describe_configs::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use crate::auth::USER;
+pub use crate::auth::acl::{CLUSTER, Operation, PatternType, Permission, ResourceType};
+pub use crate::auth::credential::{
+    DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT_BYTES, ScramMechanism,
+};
 pub use alter::ConfigChange;
 pub use groups::{GroupDescription, ListedGroup, MemberDescription};
 pub use security::{Rule, RuleFilter, ScramChange, UserCredentials};
