@@ -22,6 +22,7 @@ mod partition;
 mod peer;
 mod producer_ids;
 mod random;
+pub mod sasl;
 pub mod settings;
 mod topic;
 pub mod topic_settings;
@@ -31,7 +32,7 @@ pub use admin::AdminError;
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
 pub use partition::{InternalRecord, Partition};
-pub use peer::Peer;
+pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 
 use std::collections::{BTreeMap, HashMap};
