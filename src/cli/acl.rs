@@ -311,15 +311,19 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     for rule in &found {
         output::notice(context, &format!("to remove: {}", sentence(rule)));
     }
-    if !args.yes && !output::confirm(&format!("Remove {} rules?", found.len()), true) {
+    if !args.yes && !output::confirm(&format!("Remove {}?", count(found.len())), true) {
         return Err(Failure::failed("nothing removed", "answer y, or give -y"));
     }
     let gone = client.delete_acls(&filters).await.map_err(|error| explain(context, &error))?;
-    output::notice(context, &format!("removed {} rules", gone.len()));
+    output::notice(context, &format!("removed {}", count(gone.len())));
     if let Some(format) = args.output {
         rows(&gone).write(format)?;
     }
     Ok(Exit::Done)
+}
+
+fn count(rules: usize) -> String {
+    if rules == 1 { "1 rule".to_owned() } else { format!("{rules} rules") }
 }
 
 /// `User:alice may read topic events`

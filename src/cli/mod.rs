@@ -3,6 +3,7 @@
 
 pub mod acl;
 pub mod broker;
+pub mod cluster;
 pub mod completions;
 pub mod config;
 pub mod consume;
@@ -119,6 +120,8 @@ pub enum Command {
     Acl(acl::Args),
     /// Transform JSON records from topic to topic with jq
     Pipeline(pipeline::Args),
+    /// Show the brokers of the cluster, and which APIs they speak
+    Cluster(cluster::Args),
     /// Read the files of a log themselves, with no daemon: list, dump, verify, decode, repair
     Segment(Box<segment::Args>),
     /// Show the settings in force and where each came from
@@ -198,6 +201,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::User(args) => user::run(context, args),
         Command::Acl(args) => acl::run(context, args),
         Command::Pipeline(args) => pipeline::run(context, args),
+        Command::Cluster(args) => cluster::run(context, args),
         Command::Segment(args) => segment::run(context, *args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),

@@ -183,10 +183,17 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<Exit, Failure> {
         let client = context.client().await?;
         let mut exit = Exit::Done;
         for name in &names {
-            match remove_one(&client, name, &wanted).await {
-                Ok(()) => output::notice(context, &format!("removed user {name}{}", only(args))),
-                Err(error) if args.if_exists && error.kind() == ErrorKind::NotFound => {
+            let removed = match remove_one(&client, name, &wanted).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                other => other,
+            };
+            match removed {
+                Ok(true) => output::notice(context, &format!("removed user {name}{}", only(args))),
+                Ok(false) if args.if_exists => {
                     output::notice(context, &format!("there is no user {name}{}", only(args)));
+                }
+                Ok(false) => {
+                    exit = worse(exit, output::failure(&no_user(&format!("user {name}{}", only(args)))))
                 }
                 Err(error) => exit = worse(exit, output::failure(&explain(context, &error))),
             }
@@ -201,29 +208,38 @@ fn only(args: &RemoveArgs) -> String {
     if args.mechanism.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
-/// A broker refuses to remove what is not there, so it is asked first.
-async fn remove_one(client: &Client, name: &str, wanted: &[ScramMechanism]) -> Result<(), ClientError> {
+/// A broker refuses to remove what is not there, so it is asked first; whether there was anything.
+async fn remove_one(client: &Client, name: &str, wanted: &[ScramMechanism]) -> Result<bool, ClientError> {
     let found = client.describe_users(&[name.to_owned()]).await?;
     let UserCredentials { credentials, .. } = found.into_iter().next().unwrap_or(Err(ClientError::Closed))?;
     let has = |mechanism: &&ScramMechanism| credentials.iter().any(|(has, _)| *has == mechanism.code());
-    let mut changes: Vec<_> = wanted.iter().filter(has).collect();
-    if changes.is_empty() {
-        // The broker says it in its own words.
-        changes = wanted.iter().collect();
-    }
-    let delete = |mechanism: &&ScramMechanism| ScramChange::Delete {
+    let delete = |mechanism: &ScramMechanism| ScramChange::Delete {
         user: name.to_owned(),
         mechanism: mechanism.code(),
     };
-    let changes: Vec<_> = changes.iter().map(delete).collect();
-    client.alter_users(&changes).await?.into_iter().try_for_each(|(_, outcome)| outcome)
+    let changes: Vec<_> = wanted.iter().filter(has).map(delete).collect();
+    if changes.is_empty() {
+        return Ok(false);
+    }
+    client.alter_users(&changes).await?.into_iter().try_for_each(|(_, outcome)| outcome)?;
+    Ok(true)
+}
+
+fn no_user(what: &str) -> Failure {
+    Failure::missing(format!("there is no {what}"), "list the users with: klog user list")
 }
 
 /// A failure about users, with the next thing to do.
 fn explain(context: &Context, error: &ClientError) -> Failure {
     let failure = context.explain(error);
     let next = match error.kind() {
-        ErrorKind::NotFound => "list the users with: klog user list",
+        ErrorKind::NotFound => {
+            let what = match error {
+                ClientError::Broker { what, .. } => what.as_str(),
+                _ => "such user",
+            };
+            return no_user(what);
+        }
         ErrorKind::NotAllowed if error.code().is_some() => {
             "it needs a rule that allows alter (list: describe) of the cluster; on klog's own socket, run it as the \
              daemon's user"

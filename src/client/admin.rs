@@ -106,6 +106,8 @@ pub struct ApiRange {
     pub min: i16,
     /// Highest version.
     pub max: i16,
+    /// The version that this client speaks with it; `None` where there is none.
+    pub used: Option<i16>,
 }
 
 /// One result per item asked for, in the same order.
@@ -250,6 +252,7 @@ impl Client {
             name: ApiKey::from_code(one.api_key).map(ApiKey::name),
             min: one.min_version,
             max: one.max_version,
+            used: ApiKey::from_code(one.api_key).and_then(|key| connection.version(key).ok()),
         };
         Ok(connection.speaks().iter().map(range).collect())
     }

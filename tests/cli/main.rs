@@ -1,6 +1,7 @@
 //! The built `klog` run as its users run it: arguments, stdin, and what comes out; each case in folders of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod data;
 mod house;
 mod must_show;
