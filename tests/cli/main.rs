@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../wire/authority.rs"]
+mod admin;
 mod authority;
 mod data;
 mod house;
