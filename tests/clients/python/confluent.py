@@ -9,7 +9,6 @@ import rig
 import scenarios
 from rig import Record, Refused, until
 
-AUTH_FAILED = "_AUTHENTICATION"
 RESOURCE = ck_admin.ConfigResource.Type
 
 
@@ -219,6 +218,8 @@ class Consumer:
                 code = message.error().code()
                 if code == ck.KafkaError._PARTITION_EOF:
                     continue
+                if code == ck.KafkaError._FATAL and "Static consumer fenced" in message.error().str():
+                    code = rig.CODES["FENCED_INSTANCE_ID"]
                 raise Refused(code, message.error().str())
             kind, timestamp = message.timestamp()
             place = (message.topic(), message.partition(), message.offset())
