@@ -284,7 +284,7 @@ class Consumer:
 class Confluent:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     features = {
-        *["validate_only", "duplicate_headers", "null_headers", "metadata", "list_offsets", "max_timestamp", "fencing"],
+        *["validate_only", "duplicate_headers", "neither", "null_headers", "metadata", "list_offsets", "max_timestamp", "fencing"],
         *["cluster_id", "delete_groups", "alter_group_offsets", "acls", "scram", "more_admin"],
     }
     lacks = {}
