@@ -171,6 +171,9 @@ class Listener(aiokafka.ConsumerRebalanceListener):
 
 
 class Consumer:
+    # How long a poll of a group member waits, in seconds.
+    patience = 0.1
+
     def __init__(self, settings, assign, topics):
         self.group, self.events = settings["group_id"], []
 

@@ -195,6 +195,9 @@ class Producer:
 
 
 class Consumer:
+    # How long a poll of a group member waits, in seconds.
+    patience = 0.1
+
     def __init__(self, settings, group, assign, topics):
         self.group, self.events, self.assigning = group, [], assign is not None
         self.client = ck.Consumer({"error_cb": self.failed, **settings})

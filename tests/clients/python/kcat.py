@@ -3,6 +3,7 @@ can be told what to do; klog's own commands make its topics."""
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -74,7 +75,9 @@ def codecs():
         assert read(topic) == 3 * lines, codec
         assert world.run_klog("consume", topic, "-e") == 3 * lines, codec
         stored = world.stored_batches(topic)
-        assert stored is None or {batch["codec"] for batch in stored} == {codec}, (codec, stored[:3])
+        # A batch that would not get smaller goes as it is.
+        used = {batch["codec"] for batch in stored or []}
+        assert stored is None or codec in used <= {codec, "none"}, (codec, stored[:3])
 
 
 def records():
@@ -330,9 +333,19 @@ def shut_out(security, wanted):
     assert done.returncode != 0 and wanted in done.stderr, done.stderr
 
 
+def scram_is_sound():
+    """librdkafka before 2.6.1 repeats its nonce in the last SCRAM message; Apache Kafka 4 refuses that, and so must
+    klog: the nonce is what a replay would get wrong."""
+    version = re.search(rb"librdkafka (\d+)\.(\d+)\.(\d+)", kcat("-V"))
+    return tuple(map(int, version.groups())) >= (2, 6, 1)
+
+
 def sasl():
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]:
-        round_trip(sasl_settings(mechanism))
+        if mechanism == "PLAIN" or scram_is_sound():
+            round_trip(sasl_settings(mechanism))
+        else:
+            shut_out(sasl_settings(mechanism), b"uthentication failed")
         shut_out(sasl_settings(mechanism, password="not her secret"), b"uthentication failed")
     denied = world.name("t", before="denied-")
     done = kcat("-P", "-t", denied, stdin=b"x\n", check=False, security=sasl_settings("PLAIN"))
@@ -347,8 +360,8 @@ def tls():
     done = kcat("-P", "-t", topic, stdin=b"x\n", check=False, security=settings)
     assert done.returncode != 0 and b"authorization failed" in done.stderr.lower(), done.stderr
     round_trip(certified, topic)
-    round_trip(sasl_settings("SCRAM-SHA-512", over_tls=True))
-    shut_out(sasl_settings("SCRAM-SHA-512", password="not her secret", over_tls=True), b"uthentication failed")
+    round_trip(sasl_settings("PLAIN", over_tls=True))
+    shut_out(sasl_settings("PLAIN", password="not her secret", over_tls=True), b"uthentication failed")
     shut_out({**settings, "ssl.ca.location": world.other_ca}, b"certificate verify failed")
 
 

@@ -68,7 +68,7 @@ def spin(members, condition, seconds, what):
     poll for the others to join must not keep them from it."""
 
     def once():
-        for member, got in zip(members, POLLS.map(lambda member: member.poll(0.1), members)):
+        for member, got in zip(members, POLLS.map(lambda member: member.poll(member.patience), members)):
             member.records.extend(got)
         return condition()
 
@@ -169,7 +169,9 @@ def codecs(c):
             mine = [r.value for r in got if r.value.startswith(str(acks).encode() + b" ")]
             assert mine == values, f"{codec}, acks={acks}: {len(mine)} records differ"
         stored = c.world.stored_batches(topic)
-        assert stored is None or {batch["codec"] for batch in stored} == {codec}, (codec, stored[:3])
+        # A batch that would not get smaller goes as it is.
+        used = {batch["codec"] for batch in stored or []}
+        assert stored is None or codec in used <= {codec, "none"}, (codec, stored[:3])
         assert b"".join(v + b"\n" for v in sent["all"][:200]) in c.world.run_klog("consume", topic, "-e")
     admin.close()
 
