@@ -271,7 +271,7 @@ class Consumer:
 
 class AioKafka:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
-    features = {"validate_only", "duplicate_headers", "neither", "null_headers", "fencing"}
+    features = {"validate_only", "duplicate_headers", "null_headers"}
     lacks = {
         "group_next": "aiokafka speaks the classic group protocol only",
         "cooperative": "aiokafka has eager assignors only (its sticky one too)",
