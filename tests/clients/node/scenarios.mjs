@@ -165,11 +165,14 @@ async function records (c) {
     same(mine.map(r => Number(r.value)), range(0, 10), `the records of key ${n}`)
     check(new Set(mine.map(r => r.partition)).size === 1, `key ${n} is in several partitions`)
   }
-  const stamped = name('stamped')
-  await admin.createTopic(stamped, 1, { 'message.timestamp.type': 'LogAppendTime' })
-  await producer.send(stamped, [{ value: B('x'), partition: 0, timestamp: BASE }])
-  const [record] = await read(c, stamped, 1)
-  check(Math.abs(record.timestamp - Date.now()) < 60_000, `not the broker's time: ${record.timestamp}`)
+  // The broker's own clock, where the topic asks for it, and the client looks at it.
+  if (c.features.has('appendTime')) {
+    const stamped = name('stamped')
+    await admin.createTopic(stamped, 1, { 'message.timestamp.type': 'LogAppendTime' })
+    await producer.send(stamped, [{ value: B('x'), partition: 0, timestamp: BASE }])
+    const [record] = await read(c, stamped, 1)
+    check(Math.abs(record.timestamp - Date.now()) < 60_000, `not the broker's time: ${record.timestamp}`)
+  }
   await producer.close()
   await admin.close()
 }

@@ -322,7 +322,7 @@ class Consumer {
 
 const adapter = {
   codecs: Object.keys(CODEC),
-  features: new Set(['validateOnly', 'acls', 'duplicateHeaders']),
+  features: new Set(['validateOnly', 'acls', 'duplicateHeaders', 'appendTime']),
   lacks: {
     static: 'kafkajs has no group.instance.id',
     cooperative: 'kafkajs has eager assignors only',

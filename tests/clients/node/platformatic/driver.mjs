@@ -45,9 +45,19 @@ class Admin {
     return this.client.close()
   }
 
-  createTopic (topic, partitions, settings = {}, { replication = 1 } = {}) {
+  async createTopic (topic, partitions, settings = {}, { replication = 1 } = {}) {
     const configs = Object.entries(settings).map(([name, value]) => ({ name, value }))
-    return asking(() => this.client.createTopics({ topics: [topic], partitions, replicas: replication, configs }))
+    await asking(() => this.client.createTopics({ topics: [topic], partitions, replicas: replication, configs }))
+    // A producer whose first send meets a partition that is not there yet sends all of it again.
+    for (let partition = 0; partition < partitions; partition++) {
+      await until(async () => {
+        try {
+          return (await this.listOffsets(topic, partition, 'latest')) === 0
+        } catch {
+          return false
+        }
+      }, 5, 'the partitions are there')
+    }
   }
 
   deleteTopic (topic) {
@@ -100,13 +110,13 @@ class Admin {
   }
 
   async listGroups () {
-    return [...(await this.client.listGroups()).keys()]
+    return [...(await this.client.listGroups({ types: ['classic', 'consumer'] })).keys()]
   }
 
   async describeGroup (group) {
     // It has no call that describes a group of the newer protocol; the list says its state.
-    const listed = (await this.client.listGroups()).get(group)
-    if (listed?.groupType.toLowerCase() === 'consumer') return { state: listed.state }
+    const listed = (await this.client.listGroups({ types: ['consumer'] })).get(group)
+    if (listed) return { state: listed.state }
     const found = (await asking(() => this.client.describeGroups({ groups: [group] }))).get(group)
     return { state: found.state, members: found.members.size }
   }
