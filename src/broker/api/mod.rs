@@ -1,13 +1,26 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in a
 //! table of `families` is never served.
 
+mod alter;
+mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod answer;
 mod api_versions;
+mod assignment;
 mod configs;
+mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
+mod describe_cluster;
 mod describe_configs;
 pub mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod elect_leaders;
 mod error;
 mod families;
 mod fetch;
@@ -16,16 +29,22 @@ pub mod find_coordinator;
 mod gate;
 mod group_code;
 pub mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+mod list_config_resources;
 pub mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+mod offset_for_leader_epoch;
+mod operations;
 mod produce;
 pub mod sync_group;
+mod update_features;
 
 pub use answer::{Outcome, Part, Reply};
 pub use families::SERVED;
