@@ -6,6 +6,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("klog runs on Linux only: it relies on sendfile, open-file-description locks and /proc");
 
+pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod client;

@@ -4,6 +4,7 @@
 //! Locks: `state` guards what exists (read by all, written for the moment of a change), `changing` lets one change of
 //! the catalog happen at a time and is held over its sync, on a blocking thread only. None is held across an await.
 
+mod access;
 mod admin;
 pub mod api;
 pub mod catalog;
@@ -21,15 +22,17 @@ mod partition;
 mod peer;
 mod producer_ids;
 mod random;
+pub mod sasl;
 pub mod settings;
 mod topic;
 pub mod topic_settings;
 
+pub use access::Denied;
 pub use admin::AdminError;
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
 pub use partition::{InternalRecord, Partition};
-pub use peer::Peer;
+pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 
 use std::collections::{BTreeMap, HashMap};

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod format;
 pub mod glob;
 pub mod group;
+pub mod lists;
 pub mod nearest;
 pub mod os;
 pub mod output;

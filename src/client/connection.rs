@@ -75,6 +75,11 @@ impl Connection {
         Err(self.garbled("it refuses every version of ApiVersions".to_owned()))
     }
 
+    /// Where it was dialled.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// What the broker speaks.
     pub(super) fn speaks(&self) -> &[ApiVersion] {
         &self.speaks

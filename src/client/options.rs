@@ -28,6 +28,16 @@ pub enum Reset {
     Fail,
 }
 
+/// Which protocol a group member speaks (`group.protocol`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupProtocol {
+    /// The members divide the partitions themselves.
+    #[default]
+    Classic,
+    /// The coordinator divides them (KIP-848); brokers from Kafka 4.0 on.
+    Consumer,
+}
+
 /// Which acknowledgement a produce waits for (`acks`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Acks {
@@ -98,7 +108,11 @@ pub struct ClientOptions {
     /// `check.crcs`; true.
     pub check_crcs: bool,
 
-    /// `session.timeout.ms`; 10 s.
+    /// `group.protocol`; classic.
+    pub group_protocol: GroupProtocol,
+    /// `group.remote.assignor`, with the consumer protocol: `uniform`, `range` or another that the broker has; the broker's first.
+    pub remote_assignor: Option<String>,
+    /// `session.timeout.ms`, with the classic protocol; 10 s. With the consumer protocol the broker says it, and the interval.
     pub session_timeout: Duration,
     /// `heartbeat.interval.ms`; 3 s.
     pub heartbeat_interval: Duration,
@@ -144,6 +158,8 @@ impl ClientOptions {
             fetch_max_bytes: 50 << 20,
             partition_fetch_bytes: 1 << 20,
             check_crcs: true,
+            group_protocol: GroupProtocol::Classic,
+            remote_assignor: None,
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(3),
             rebalance_timeout: Duration::from_secs(300),
@@ -251,6 +267,8 @@ const PROPERTIES: &[Property] = properties! {
     "fetch.max.bytes" => |o, v| o.fetch_max_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")? as i32;
     "max.partition.fetch.bytes" => |o, v| o.partition_fetch_bytes = number(v, 1, 1 << 30, "1 to 1073741824 bytes")? as i32;
     "check.crcs" => |o, v| o.check_crcs = truth(v)?;
+    "group.protocol" => |o, v| o.group_protocol = group_protocol(v)?;
+    "group.remote.assignor" => |o, v| o.remote_assignor = (!v.is_empty()).then(|| v.to_owned());
     "session.timeout.ms" => |o, v| o.session_timeout = millis(v, 1)?;
     "heartbeat.interval.ms" => |o, v| o.heartbeat_interval = millis(v, 1)?;
     "max.poll.interval.ms" => |o, v| o.rebalance_timeout = millis(v, 1)?;
@@ -269,7 +287,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enable.auto.commit",
     "enable.metrics.push",
     "exclude.internal.topics",
-    "group.protocol",
     "key.deserializer",
     "key.serializer",
     "max.block.ms",
@@ -378,6 +395,14 @@ fn reset(text: &str) -> Result<Reset, &'static str> {
     }
 }
 
+fn group_protocol(text: &str) -> Result<GroupProtocol, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "classic" => Ok(GroupProtocol::Classic),
+        "consumer" => Ok(GroupProtocol::Consumer),
+        _ => Err("classic, consumer"),
+    }
+}
+
 fn assignors(text: &str) -> Result<Vec<String>, &'static str> {
     let one = |name: &str| match name.trim().rsplit('.').next() {
         Some("range" | "RangeAssignor") => Ok("range".to_owned()),
@@ -408,6 +433,7 @@ mod tests {
             ("isolation.level", "read_uncommitted"),
             ("partition.assignment.strategy", "org.apache.kafka.clients.consumer.RoundRobinAssignor, range"),
             ("retries", "7"),
+            ("group.protocol", "CONSUMER"),
             ("bootstrap.servers", "a:1,b:2"),
         ] {
             got.set(key, value).unwrap();
@@ -418,6 +444,7 @@ mod tests {
         assert_eq!(got.reset, Reset::End);
         assert_eq!(got.isolation, Isolation::ReadUncommitted);
         assert_eq!(got.assignors, ["roundrobin", "range"]);
+        assert_eq!(got.group_protocol, GroupProtocol::Consumer);
         assert_eq!(got.bootstrap.len(), 2);
         assert!(!got.is_idempotent());
         assert_eq!(got.check(), Ok(()));

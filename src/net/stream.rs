@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use nix::sys::socket::{MsgFlags, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, getsockopt, sendmsg, setsockopt, sockopt};
+use nix::unistd::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -84,6 +85,13 @@ impl Stream {
     /// Whether the other end is on a Unix socket.
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
+    }
+
+    /// Whether the other end is a process of root or of this process's own user, as the kernel says of a Unix socket.
+    pub fn is_own_user(&self) -> bool {
+        let Self::Unix(unix) = self else { return false };
+        getsockopt(unix, sockopt::PeerCredentials)
+            .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
     }
 
     /// The address of this end; none for a Unix socket.

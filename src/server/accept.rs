@@ -145,7 +145,9 @@ pub(super) fn peer(remote: Remote, stream: &Stream, bound: &Address, named: Opti
         (None, Address::Tcp { host, port }) => (reachable(host, stream.local()), i32::from(*port)),
         (None, Address::Unix(_)) => ("unix".to_owned(), 0),
     };
-    Peer { unix, advertised, client_host, principal: "User:ANONYMOUS".to_owned() }
+    let mut peer = Peer::new(unix, advertised, client_host);
+    peer.superuser = stream.is_own_user();
+    peer
 }
 
 /// The bound host, or for a wildcard the address that the connection came in on.

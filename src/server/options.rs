@@ -76,6 +76,8 @@ pub struct ServerOptions {
 pub struct Limits {
     /// `socket.request.max.bytes`: longest request, without its length prefix.
     pub request_max_bytes: usize,
+    /// `sasl.server.max.receive.size`: the same before a client has authenticated, where that is demanded.
+    pub sasl_max_bytes: usize,
     /// `queued.max.request.bytes`: what unfinished requests of all connections may hold together; the first
     /// 8 KiB of each do not count.
     pub queued_max_request_bytes: usize,
@@ -99,6 +101,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_max_bytes: 100 << 20,
+            sasl_max_bytes: 512 << 10,
             queued_max_request_bytes: 32 << 20,
             idle: Duration::from_secs(600),
             max_connections: usize::MAX,
