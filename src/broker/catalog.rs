@@ -36,6 +36,7 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
+    topic_changes: u64,
 }
 
 /// What a new topic is to be.
@@ -88,6 +89,11 @@ impl Catalog {
     /// A topic's name by its id.
     pub fn name(&self, id: &TopicId) -> Option<&Arc<str>> {
         self.names.get(id)
+    }
+
+    /// A number that rises whenever topics come, go or grow.
+    pub fn topic_changes(&self) -> u64 {
+        self.topic_changes
     }
 
     /// All topics, by name.
@@ -210,6 +216,9 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
+        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) = record {
+            self.topic_changes += 1;
+        }
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {
