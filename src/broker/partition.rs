@@ -219,6 +219,39 @@ impl Partition {
         self.append(&bytes, &summary, None)
     }
 
+    /// DeleteRecords: moves the log start to `before` (-1: the high watermark) and removes the segments below it; durable
+    /// when it answers the log start then. An offset below the log start changes nothing. Blocking. That a topic which is
+    /// only compacted takes none (POLICY_VIOLATION in Kafka) is the caller's to say.
+    ///
+    /// # Errors
+    /// `OffsetOutOfRange` beyond the high watermark and for other negative offsets; `UnknownPartition` once it is deleted;
+    /// a failing or full disk: the start is where it was.
+    pub fn delete_records(self: &Arc<Self>, before: i64) -> Result<i64, BrokerError> {
+        if self.is_gone() {
+            return Err(BrokerError::UnknownPartition);
+        }
+        self.look_at_log()?;
+        let (start, high_watermark) = (self.log.log_start(), self.high_watermark());
+        let offset = if before == -1 { high_watermark } else { before };
+        if offset < 0 || offset > high_watermark {
+            return Err(StorageError::OffsetOutOfRange { offset, range: start..high_watermark }.into());
+        }
+        self.log.advance_start(offset)?;
+        self.touch();
+        if let Err(error) = self.log.remove_below_start() {
+            // The records are gone for every reader; only their space is not, and retention tries again.
+            tracing::warn!(partition = %self.id(), %error, "segments below the log start are still there");
+        }
+        Ok(self.log.log_start())
+    }
+
+    /// Loads a log that was believed clean. A file that lost its tail while nobody looked ends earlier than its mark.
+    fn look_at_log(&self) -> Result<(), StorageError> {
+        self.log.size()?;
+        self.high_watermark.begin_at_most(LogEnd(self.log.log_end()));
+        Ok(())
+    }
+
     fn append(
         self: &Arc<Self>,
         bytes: &[u8],
@@ -226,10 +259,9 @@ impl Partition {
         append_time: Option<i64>,
     ) -> Result<Appended, BrokerError> {
         self.begun.call_once(|| {
-            // A file that lost its tail while nobody looked: what is written in its place is not durable yet.
-            if self.log.size().is_ok() {
-                self.high_watermark.begin_at_most(LogEnd(self.log.log_end()));
-            }
+            // What is written in the place of a tail that was lost while nobody looked is not durable yet; a log that can
+            // not be loaded refuses the append itself.
+            let _ = self.look_at_log();
         });
         let appended = self.log.append(bytes, summary, self.leader_epoch, append_time);
         self.tell_full(appended.as_ref().err());
@@ -275,21 +307,40 @@ impl Partition {
         self.unsynced_batches.fetch_add(1, Ordering::Relaxed);
         let settings = self.settings();
         let unsynced = self.unsynced_records.fetch_add(records, Ordering::AcqRel).saturating_add(records);
+        self.sync_when_due(&settings, unsynced);
+        if settings.log.flush_messages != 1 {
+            let end = LogEnd(self.log.log_end());
+            self.advance(end.0, end);
+        }
+    }
+
+    /// Sees to it that what is unsynced is synced: at once, or within `flush.ms`.
+    fn sync_when_due(self: &Arc<Self>, settings: &TopicSettings, unsynced: i64) {
+        let flusher = &self.around.flusher;
         if unsynced >= settings.log.flush_messages {
             if self.queue_for_sync() {
                 flusher.push(Arc::clone(self));
             }
-        } else {
-            let mut lazy = lock(&self.lazy);
-            if lazy.is_none() {
-                let within =
-                    u64::try_from(settings.log.flush_ms).ok().filter(|_| settings.log.flush_ms != i64::MAX);
-                *lazy = flusher.push_lazy(self, within.map(Duration::from_millis));
-            }
+            return;
         }
-        if settings.log.flush_messages != 1 {
-            let end = LogEnd(self.log.log_end());
-            self.advance(end.0, end);
+        let mut lazy = lock(&self.lazy);
+        if lazy.is_none() {
+            let within =
+                u64::try_from(settings.log.flush_ms).ok().filter(|_| settings.log.flush_ms != i64::MAX);
+            *lazy = flusher.push_lazy(self, within.map(Duration::from_millis));
+        }
+    }
+
+    /// The topic's settings were changed: the log gets its part, and what is unsynced goes by the new ones.
+    pub(super) fn settings_changed(self: &Arc<Self>) {
+        let settings = self.settings();
+        self.log.set_settings(settings.log.clone());
+        let unsynced = self.unsynced_records.load(Ordering::Acquire);
+        if unsynced > 0 {
+            if let Some(due) = lock(&self.lazy).take() {
+                self.around.flusher.forget(due);
+            }
+            self.sync_when_due(&settings, unsynced);
         }
     }
 

@@ -69,6 +69,15 @@ impl Topic {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts other settings in force, for the partitions that are open and those that are opened later; the caller has
+    /// stored them.
+    pub fn change_settings(&self, settings: Arc<TopicSettings>) {
+        // No log must be opened with the old ones meanwhile.
+        let _none = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.opened().for_each(Partition::settings_changed);
+    }
+
     /// Whether there is a partition of that index.
     pub fn has(&self, partition: i32) -> bool {
         usize::try_from(partition).is_ok_and(|index| index < self.partitions.len())

@@ -14,14 +14,34 @@ impl Log {
     /// # Errors
     /// `Failed`, `Full` (a new segment could not be made), `Io`. What was removed until then stays removed.
     pub fn retain(&self, now_ms: i64, upto: i64) -> Result<Retained, StorageError> {
-        let core = self.core()?;
         let settings = self.settings();
+        self.remove_front(&settings, |segments| self.passed(segments, &settings, now_ms, upto))
+    }
+
+    /// Removes the segments that lie wholly below the log start, as [`Log::retain`] does among others.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_below_start(&self) -> Result<Retained, StorageError> {
+        let start = self.log_start();
+        self.remove_front(&self.settings(), |segments| {
+            Ok(segments.iter().take_while(|segment| segment.size() > 0 && segment.end() <= start).count())
+        })
+    }
+
+    /// Removes as many segments from the oldest on as `count` says.
+    fn remove_front(
+        &self,
+        settings: &LogSettings,
+        count: impl FnOnce(&[Arc<Segment>]) -> Result<usize, StorageError>,
+    ) -> Result<Retained, StorageError> {
+        let core = self.core()?;
         // Files are removed by path below: the log must not be deleted, and its name given away, meanwhile.
         let _stays = held(&self.loading);
         let mut writer = held(&core.writer);
         self.check_open(&writer)?;
         let mut segments = core.segments();
-        let count = self.passed(&segments, &settings, now_ms, upto)?;
+        let count = count(&segments)?;
         if count == 0 {
             return Ok(Retained::default());
         }
@@ -31,7 +51,7 @@ impl Log {
             writer.note_synced = false;
         }
         if count == segments.len() {
-            self.roll(core, &mut writer, &settings)?;
+            self.roll(core, &mut writer, settings)?;
             segments = core.segments();
         }
         let kept = segments.get(count..).unwrap_or_default().to_vec();
@@ -113,7 +133,7 @@ impl Log {
     }
 
     /// Moves the log start forward (DeleteRecords); durable when this returns. An offset below the log start changes
-    /// nothing. Segments that lie before it go with the next [`Log::retain`].
+    /// nothing. Segments that lie before it go with [`Log::remove_below_start`] or the next [`Log::retain`].
     ///
     /// # Errors
     /// `OffsetOutOfRange` beyond the log end; `Failed`, `Full`, `Io`: the start is where it was.

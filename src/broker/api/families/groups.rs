@@ -1,0 +1,19 @@
+//! The APIs of groups and their offsets; a table, no behaviour of its own.
+
+use super::super::{
+    describe_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups, offset_commit,
+    offset_fetch, sync_group,
+};
+use super::family;
+
+family! { broker, peer, header:
+    OffsetCommit => |asked| offset_commit::handle(broker, peer, header, asked);
+    OffsetFetch => |asked| offset_fetch::handle(broker, peer, header, asked);
+    FindCoordinator => |asked| find_coordinator::handle(broker, peer, header, asked);
+    JoinGroup => |asked| join_group::handle(broker, peer, header, asked);
+    Heartbeat => |asked| heartbeat::handle(broker, peer, header, asked);
+    LeaveGroup => |asked| leave_group::handle(broker, peer, header, asked);
+    SyncGroup => |asked| sync_group::handle(broker, peer, header, asked);
+    DescribeGroups => |asked| describe_groups::handle(broker, peer, header, asked);
+    ListGroups => |asked| list_groups::handle(broker, peer, header, asked);
+}
