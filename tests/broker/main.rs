@@ -1,6 +1,8 @@
 //! The broker as a value, over the simulated disk: what its APIs answer, and what of it survives a power cut.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
+mod admin_answers;
 mod answers;
 mod deletion;
 mod fetch;
