@@ -20,6 +20,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         data: folder.join("data"),
         settings: Settings::parse::<&str, &str>([]).unwrap(),
         seed: None,
+        authentication: false,
         max_open_files: 1000,
     };
     let broker = Broker::open_on_this_machine(options).unwrap();
