@@ -28,7 +28,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         [Address::Tcp { host: "127.0.0.1".into(), port: 0 }, Address::Unix(folder.join("klog.sock"))];
     let listeners = addresses
         .iter()
-        .map(|address| ListenerOptions { listener: Listener::bind(address, 1024).unwrap(), advertised: None })
+        .map(|address| ListenerOptions::plain(Listener::bind(address, 1024).unwrap()))
         .collect();
     let http = vec![
         ListenerOptions::bind(&addresses[0], None).unwrap(),
