@@ -49,6 +49,7 @@ pub struct Catalog {
     /// Levels that features are finalized at, never 0.
     features: BTreeMap<String, i16>,
     access: Access,
+    topic_changes: u64,
 }
 
 /// What a new topic is to be.
@@ -121,6 +122,11 @@ impl Catalog {
     /// A topic's name by its id.
     pub fn name(&self, id: &TopicId) -> Option<&Arc<str>> {
         self.names.get(id)
+    }
+
+    /// A number that rises whenever topics come, go or grow.
+    pub fn topic_changes(&self) -> u64 {
+        self.topic_changes
     }
 
     /// All topics, by name.
@@ -282,6 +288,11 @@ impl Catalog {
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
         self.access.apply(record);
+        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
+            record
+        {
+            self.topic_changes += 1;
+        }
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {

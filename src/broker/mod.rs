@@ -301,6 +301,16 @@ impl Broker {
         self.state().catalog.name(id).cloned()
     }
 
+    /// A number that rises whenever topics come, go or grow.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.state().catalog.topic_changes()
+    }
+
+    /// Looks at the catalog.
+    pub(crate) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.state().catalog)
+    }
+
     /// Number of partitions of a topic; `None` where there is no such topic.
     pub fn partition_count(&self, topic: &str) -> Option<i32> {
         self.topic(topic).map(|topic| topic.partition_count())

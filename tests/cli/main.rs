@@ -3,8 +3,8 @@
 //! (`tests/kafka/commands.py` does this with Apache Kafka, and knows which cases can not).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../wire/authority.rs"]
 mod admin;
+#[path = "../wire/authority.rs"]
 mod authority;
 mod data;
 mod house;
