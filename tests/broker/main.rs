@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod admin;
+mod admin_answers;
 mod answers;
 mod deletion;
 mod fetch;
