@@ -20,6 +20,8 @@ pub mod resource_type {
     pub const TOPIC: i8 = 2;
     /// A broker, by node id in decimal; the empty name is the default of all brokers.
     pub const BROKER: i8 = 4;
+    /// A group, by id.
+    pub const GROUP: i8 = 32;
 }
 
 /// One record of the metadata log.

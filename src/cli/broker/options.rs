@@ -70,7 +70,9 @@ fn http(args: &DaemonArgs, given: &[(String, String, Origin)]) -> Result<Option<
 fn refused(error: &SettingError, given: &[(String, String, Origin)]) -> Failure {
     let name = match error {
         SettingError::Unknown { name, .. } => name.as_str(),
-        SettingError::BadValue { name, .. } | SettingError::Refused { name, .. } => name,
+        SettingError::BadValue { name, .. }
+        | SettingError::Refused { name, .. }
+        | SettingError::ReadOnly { name } => name,
     };
     let origin = given.iter().rev().find(|(other, ..)| other == name).map(|(_, _, origin)| origin);
     let origin = origin.map_or_else(String::new, |origin| format!(" (from {origin})"));
