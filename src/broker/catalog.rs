@@ -216,7 +216,9 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
-        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) = record {
+        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
+            record
+        {
             self.topic_changes += 1;
         }
         match record {

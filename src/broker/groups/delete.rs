@@ -25,7 +25,8 @@ impl Core {
                 Some(_) => {}
             }
         }
-        let kept: Vec<_> = self.durable.offsets.get(id).into_iter().flatten().map(|(at, _)| at.clone()).collect();
+        let kept: Vec<_> =
+            self.durable.offsets.get(id).into_iter().flatten().map(|(at, _)| at.clone()).collect();
         for partition in kept {
             step.records.push(GroupRecord::Offset { group: Arc::clone(id), partition, value: None });
         }

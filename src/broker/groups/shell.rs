@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use super::consumer::Assignors;
-use super::request::{
-    Beat, ConsumerDescription, ConsumerHeartbeat, ConsumerRules, GroupError, Timing,
-};
+use super::request::{Beat, ConsumerDescription, ConsumerHeartbeat, ConsumerRules, GroupError, Timing};
 use super::topics::{SeenTopic, Topics};
 use super::{Groups, locked, now};
 use crate::broker::Broker;
@@ -18,7 +16,8 @@ pub(super) fn consumer_rules(settings: &Settings) -> ConsumerRules {
     let int = |name| i32::try_from(settings.int(name)).unwrap_or(i32::MAX);
     let names = settings.text("group.consumer.assignors").unwrap_or_default();
     let policy = settings.text("group.consumer.migration.policy").unwrap_or_default();
-    let is = |wanted: &str| policy.eq_ignore_ascii_case(wanted) || policy.eq_ignore_ascii_case("bidirectional");
+    let is =
+        |wanted: &str| policy.eq_ignore_ascii_case(wanted) || policy.eq_ignore_ascii_case("bidirectional");
     ConsumerRules {
         timing: Timing {
             session_ms: int("group.consumer.session.timeout.ms"),
@@ -122,10 +121,11 @@ impl Groups {
         epoch: i32,
     ) -> Result<(), GroupError> {
         let Some(shard) = self.known_shard(broker, group).await? else { return Ok(()) };
-        shard.read(|core| match core.durable.consumers.get(group) {
-            Some(group) => group.may_ask(member_id, epoch),
-            None => Ok(()),
-        })?
-        .0
+        shard
+            .read(|core| match core.durable.consumers.get(group) {
+                Some(group) => group.may_ask(member_id, epoch),
+                None => Ok(()),
+            })?
+            .0
     }
 }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::schema::SchemaError;
 use crate::schema::groups::{
-    ClassicMemberMetadata, ClassicProtocol, ConsumerGroupCurrentMemberAssignment, ConsumerGroupMemberMetadata,
-    ConsumerGroupMetadata, ConsumerGroupRegularExpression, GroupKey, MemberKey, OwnedPartitions,
-    RegularExpressionKey, TargetAssignmentMember, TargetAssignmentMetadata, TopicPartitions, decode_key,
-    decode_value, encode_key, encode_value, kind,
+    ClassicMemberMetadata, ClassicProtocol, ConsumerGroupCurrentMemberAssignment,
+    ConsumerGroupMemberMetadata, ConsumerGroupMetadata, ConsumerGroupRegularExpression, GroupKey, MemberKey,
+    OwnedPartitions, RegularExpressionKey, TargetAssignmentMember, TargetAssignmentMetadata, TopicPartitions,
+    decode_key, decode_value, encode_key, encode_value, kind,
 };
 use crate::schema::offsets::OffsetsKey;
 
@@ -134,7 +134,8 @@ fn stored_target_epoch((assignment_epoch, assignment_timestamp): (i32, i64)) -> 
 }
 
 fn stored_profile(profile: &Profile) -> Result<Bytes, SchemaError> {
-    let protocol = |one: &Protocol| ClassicProtocol { name: one.name.clone(), metadata: one.metadata.clone() };
+    let protocol =
+        |one: &Protocol| ClassicProtocol { name: one.name.clone(), metadata: one.metadata.clone() };
     encode_value(&ConsumerGroupMemberMetadata {
         instance_id: profile.instance_id.clone(),
         rack_id: profile.rack_id.clone(),

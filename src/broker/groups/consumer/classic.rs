@@ -154,7 +154,8 @@ impl Core {
         }
         let protocol = classic.protocols.first().map(|one| one.name.clone());
         let differs = |told: &Option<String>, held: Option<&str>| told.is_some() && told.as_deref() != held;
-        if differs(&request.protocol_type, Some(CONSUMER)) || differs(&request.protocol, protocol.as_deref()) {
+        if differs(&request.protocol_type, Some(CONSUMER)) || differs(&request.protocol, protocol.as_deref())
+        {
             return Err(GroupError::InconsistentProtocol);
         }
         let soft = self.consumers.entry(Arc::clone(&request.group)).or_default();

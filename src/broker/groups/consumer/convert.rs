@@ -60,7 +60,10 @@ impl Core {
             draft.put(Change::Target(Arc::clone(&member_id), Some(without_epochs(&assigned))));
             let (epoch, previous) = (generation, generation);
             let state = MemberState::Stable;
-            draft.put_current(&member_id, Current { epoch, previous, state, assigned, revoking: Owned::new() });
+            draft.put_current(
+                &member_id,
+                Current { epoch, previous, state, assigned, revoking: Owned::new() },
+            );
             soft.sessions.insert(member_id, after(now, member.session_timeout_ms));
         }
         draft.put(Change::TargetEpoch(Some((generation, 0))));
@@ -181,16 +184,12 @@ pub(super) fn classic_assignment(member: &Member, topics: &Topics) -> Bytes {
     });
     let assignment = Assignment { assigned_partitions: named.collect(), user_data: None };
     let told = member.profile.classic.as_ref().and_then(|classic| classic.protocols.first());
-    let version = told.and_then(|told| told.metadata.first_chunk::<2>()).map_or(0, |at| i16::from_be_bytes(*at));
+    let version =
+        told.and_then(|told| told.metadata.first_chunk::<2>()).map_or(0, |at| i16::from_be_bytes(*at));
     assignment.encode(version.clamp(0, NEWEST)).unwrap_or_default()
 }
 
-fn classic_member(
-    member: Member,
-    deadline: Option<i64>,
-    topics: &Topics,
-    now: Now,
-) -> Option<group::Member> {
+fn classic_member(member: Member, deadline: Option<i64>, topics: &Topics, now: Now) -> Option<group::Member> {
     let assignment = classic_assignment(&member, topics);
     let classic = member.profile.classic?;
     Some(group::Member {
@@ -209,7 +208,9 @@ fn classic_member(
 }
 
 /// The assignors that all members of the classic protocol know, by how many know each.
-pub(super) fn known_protocols<'a>(members: impl Iterator<Item = &'a Member>) -> (usize, BTreeMap<&'a str, usize>) {
+pub(super) fn known_protocols<'a>(
+    members: impl Iterator<Item = &'a Member>,
+) -> (usize, BTreeMap<&'a str, usize>) {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut count = 0;
     for classic in members.filter_map(|member| member.profile.classic.as_ref()) {

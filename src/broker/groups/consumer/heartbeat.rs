@@ -13,7 +13,9 @@ use super::assign::{Wish, assign};
 use super::draft::Draft;
 use super::reconcile::{self, Surroundings};
 use super::soft::{Soft, after};
-use super::{AWAY, Assignor, Assignors, Change, ConsumerGroup, Current, Member, MemberState, Parts, Profile, regex};
+use super::{
+    AWAY, Assignor, Assignors, Change, ConsumerGroup, Current, Member, MemberState, Parts, Profile, regex,
+};
 use super::{Resolved, without_epochs};
 
 /// Who the heartbeat is from, as the group knows it.
@@ -96,8 +98,11 @@ impl Core {
 
     /// Who the heartbeat is from, where the group lets it speak.
     fn identify(&self, beat: &ConsumerHeartbeat) -> Result<From, GroupError> {
-        let given: Arc<str> =
-            if beat.member_id.is_empty() { beat.draw.as_str().into() } else { beat.member_id.as_str().into() };
+        let given: Arc<str> = if beat.member_id.is_empty() {
+            beat.draw.as_str().into()
+        } else {
+            beat.member_id.as_str().into()
+        };
         let Some(group) = self.durable.consumers.get(&beat.group) else { return Ok(From::New(given)) };
         let full = group.members.len() >= self.rules.consumer.max_size;
         if full && !group.members.contains_key(&given) {
@@ -132,7 +137,8 @@ impl Core {
         if self.groups.contains_key(id) {
             self.forget(id);
             if self.durable.groups.contains_key(id) {
-                step.records.push(super::super::durable::GroupRecord::Group { group: Arc::clone(id), value: None });
+                step.records
+                    .push(super::super::durable::GroupRecord::Group { group: Arc::clone(id), value: None });
             }
         }
     }
@@ -149,7 +155,10 @@ fn check_epoch(current: &Current, beat: &ConsumerHeartbeat) -> Result<(), GroupE
     let subset = || {
         let parts = |owned: &Parts| {
             owned.iter().all(|(topic, partitions)| {
-                current.assigned.get(topic).is_some_and(|has| partitions.iter().all(|at| has.contains_key(at)))
+                current
+                    .assigned
+                    .get(topic)
+                    .is_some_and(|has| partitions.iter().all(|at| has.contains_key(at)))
             })
         };
         beat.owned.as_ref().is_some_and(parts)
@@ -356,7 +365,8 @@ pub(super) fn replace(draft: &mut Draft<'_>, soft: &mut Soft, old: &Arc<str>, ne
 pub(super) fn drop_unused_patterns(draft: &mut Draft<'_>) {
     let group = draft.group();
     let used: BTreeSet<_> = group.members.values().filter_map(|member| member.profile.pattern()).collect();
-    let unused: Vec<_> = group.regexes.keys().filter(|known| !used.contains(known.as_str())).cloned().collect();
+    let unused: Vec<_> =
+        group.regexes.keys().filter(|known| !used.contains(known.as_str())).cloned().collect();
     for pattern in unused {
         draft.put(Change::Regex(pattern, None));
     }

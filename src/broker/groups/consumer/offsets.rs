@@ -8,10 +8,7 @@ use super::{ConsumerGroup, Member};
 impl ConsumerGroup {
     /// Whether the sender may commit. The member that is answered has to be asked for each offset
     /// ([`may_commit_for`]) if its epoch is behind.
-    pub(in super::super) fn may_commit(
-        &self,
-        from: Sender<'_>,
-    ) -> Result<Option<&Member>, GroupError> {
+    pub(in super::super) fn may_commit(&self, from: Sender<'_>) -> Result<Option<&Member>, GroupError> {
         // An admin may set the offsets of a group that nobody is in.
         if from.generation < 0 && self.members.is_empty() {
             return Ok(None);

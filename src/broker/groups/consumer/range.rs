@@ -36,12 +36,7 @@ pub(super) fn assign(wishes: &Wishes<'_>, sizes: &BTreeMap<TopicId, i32>) -> BTr
 }
 
 /// The indexes each reader is to have, in their order.
-fn share(
-    wishes: &Wishes<'_>,
-    readers: &[&Arc<str>],
-    topics: &[TopicId],
-    size: i32,
-) -> Vec<BTreeSet<i32>> {
+fn share(wishes: &Wishes<'_>, readers: &[&Arc<str>], topics: &[TopicId], size: i32) -> Vec<BTreeSet<i32>> {
     let count = i32::try_from(readers.len()).unwrap_or(i32::MAX).max(1);
     let (quota, mut extra) = (size / count, size % count);
     let mut taken = BTreeSet::new();
@@ -79,7 +74,10 @@ mod tests {
     use super::super::assign::Wish;
     use super::*;
 
-    fn run(members: &[(&str, Option<&'static str>, &[u8], &[i32])], sizes: &[(u8, i32)]) -> Vec<Vec<(u8, Vec<i32>)>> {
+    fn run(
+        members: &[(&str, Option<&'static str>, &[u8], &[i32])],
+        sizes: &[(u8, i32)],
+    ) -> Vec<Vec<(u8, Vec<i32>)>> {
         let id = |byte: u8| TopicId([byte; 16]);
         let wishes = members.iter().map(|&(name, instance, topics, has)| {
             let topics: BTreeSet<_> = topics.iter().map(|&byte| id(byte)).collect();
@@ -87,7 +85,8 @@ mod tests {
             (Arc::from(name), Wish { instance, topics, has })
         });
         let sizes = sizes.iter().map(|&(byte, size)| (id(byte), size)).collect();
-        let flat = |parts: Parts| parts.into_iter().map(|(topic, set)| (topic.0[0], set.into_iter().collect()));
+        let flat =
+            |parts: Parts| parts.into_iter().map(|(topic, set)| (topic.0[0], set.into_iter().collect()));
         assign(&wishes.collect(), &sizes).into_values().map(|parts| flat(parts).collect()).collect()
     }
 

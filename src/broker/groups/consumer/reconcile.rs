@@ -48,7 +48,9 @@ pub(super) struct Fenced;
 fn still_has(owned: Option<&Parts>, revoking: &Owned) -> bool {
     let Some(owned) = owned else { return true };
     owned.iter().any(|(topic, partitions)| {
-        revoking.get(topic).is_some_and(|gone| partitions.iter().any(|partition| gone.contains_key(partition)))
+        revoking
+            .get(topic)
+            .is_some_and(|gone| partitions.iter().any(|partition| gone.contains_key(partition)))
     })
 }
 

@@ -191,7 +191,8 @@ mod tests {
         let wishes = wishes.into_iter().enumerate().map(|(at, wish)| (Arc::from(format!("m{at}")), wish));
         let sizes = sizes.iter().map(|&(byte, size)| (id(byte), size)).collect();
         let flat = |parts: Parts| {
-            let each = parts.into_iter().flat_map(|(topic, set)| set.into_iter().map(move |at| (topic.0[0], at)));
+            let each =
+                parts.into_iter().flat_map(|(topic, set)| set.into_iter().map(move |at| (topic.0[0], at)));
             each.collect()
         };
         assign(&wishes.collect(), &sizes).into_values().map(flat).collect()
@@ -215,10 +216,8 @@ mod tests {
     fn members_that_read_different_topics_are_evened_out_as_far_as_they_go() {
         let all = assigned(vec![wish(&[1], &[]), wish(&[1, 2], &[]), wish(&[2], &[])], &[(1, 4), (2, 2)]);
         assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
-        let sticky = assigned(
-            vec![wish(&[1, 2], &[(1, &[0, 1]), (2, &[0, 1])]), wish(&[2], &[])],
-            &[(1, 2), (2, 2)],
-        );
+        let sticky =
+            assigned(vec![wish(&[1, 2], &[(1, &[0, 1]), (2, &[0, 1])]), wish(&[2], &[])], &[(1, 2), (2, 2)]);
         assert_eq!(sticky, [vec![(1, 0), (1, 1)], vec![(2, 0), (2, 1)]]);
         assert_eq!(assigned(vec![wish(&[], &[]), wish(&[1], &[])], &[(1, 1)]), [vec![], vec![(1, 0)]]);
     }
