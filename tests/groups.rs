@@ -57,16 +57,11 @@ async fn shut(broker: Arc<Broker>) {
 
 /// Sends a request the way a connection does and reads the answer.
 async fn ask<R: Request>(broker: &Arc<Broker>, version: i16, request: &R) -> R::Response {
-    let peer = Peer {
-        unix: false,
-        advertised: ("127.0.0.1".to_owned(), 9092),
-        client_host: "/127.0.0.1".to_owned(),
-        principal: "User:ANONYMOUS".to_owned(),
-    };
+    let peer = Peer::new(false, ("127.0.0.1".to_owned(), 9092), "/127.0.0.1");
     let framed = Bytes::from(frame::request_frame(request, version, 1, Some("tester")).unwrap());
     let (header, body) = frame::split_request(framed.slice(4..)).unwrap();
     let reply = match call(broker, &peer, &header, body).await {
-        Outcome::Reply(reply) => reply,
+        Outcome::Reply(reply) | Outcome::Last(reply, _) => reply,
         Outcome::Later(later) => later.await,
         Outcome::None => panic!("no answer"),
         Outcome::Close(why) => panic!("closed: {why}"),

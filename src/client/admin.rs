@@ -1,12 +1,14 @@
-//! Admin calls: topics, settings, groups, offsets; each one call, retried where the code says so.
+//! Admin calls: topics, settings, groups, users, rules; each one call, retried where the code says so.
+
+mod alter;
+mod groups;
+mod security;
 
 use super::cluster::Lane;
 use super::connection::Connection;
-use super::group::{Committed, offsets};
 use super::retry::Attempts;
 use super::{Client, ClientError};
-use crate::model::id::{TopicId, TopicPartition};
-use crate::schema::consumer::Assignment;
+use crate::model::id::TopicId;
 use crate::wire::Request;
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
@@ -16,10 +18,17 @@ use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest
 use crate::wire::messages::describe_configs::{
     self, DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult,
 };
-use crate::wire::messages::describe_groups::{self, DescribeGroupsRequest, DescribedGroup};
-use crate::wire::messages::list_groups::{self, ListGroupsRequest};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub use crate::auth::USER;
+pub use crate::auth::acl::{CLUSTER, Operation, PatternType, Permission, ResourceType};
+pub use crate::auth::credential::{
+    DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT_BYTES, ScramMechanism,
+};
+pub use alter::ConfigChange;
+pub use groups::{GroupDescription, ListedGroup, MemberDescription};
+pub use security::{Rule, RuleFilter, ScramChange, UserCredentials};
 
 /// A topic to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,51 +71,6 @@ pub struct ConfigEntry {
     pub documentation: Option<String>,
 }
 
-/// A group as the broker lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedGroup {
-    /// The group's name.
-    pub group: String,
-    /// `consumer` for consumers; empty when only offsets are there.
-    pub protocol_type: String,
-    /// Kafka's word for its state, like `Stable`; empty where the broker does not tell.
-    pub state: String,
-    /// `classic` or `consumer`; empty where the broker does not tell.
-    pub group_type: String,
-}
-
-/// A group in detail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupDescription {
-    /// The group's name.
-    pub group: String,
-    /// Kafka's word for its state; `Dead` when there is no such group.
-    pub state: String,
-    /// `consumer` for consumers.
-    pub protocol_type: String,
-    /// The assignor in use, empty while there is none.
-    pub protocol: String,
-    /// Its members.
-    pub members: Vec<MemberDescription>,
-    /// The node that coordinates it.
-    pub coordinator: i32,
-}
-
-/// A member in detail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberDescription {
-    /// Its id.
-    pub member_id: String,
-    /// The static member's name.
-    pub instance_id: Option<String>,
-    /// The client's id.
-    pub client_id: String,
-    /// Where it comes from.
-    pub client_host: String,
-    /// What it was assigned; empty when not a consumer.
-    pub assigned: Vec<TopicPartition>,
-}
-
 /// What ListOffsets is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetSpec {
@@ -142,6 +106,8 @@ pub struct ApiRange {
     pub min: i16,
     /// Highest version.
     pub max: i16,
+    /// The version that this client speaks with it; `None` where there is none.
+    pub used: Option<i16>,
 }
 
 /// One result per item asked for, in the same order.
@@ -230,8 +196,11 @@ impl Client {
         names: &[String],
     ) -> Result<Each<Vec<ConfigEntry>>, ClientError> {
         let resources = names.iter().map(|name| resource(TOPIC, name.clone(), None)).collect();
-        let request =
-            DescribeConfigsRequest { resources, include_documentation: false, ..Default::default() };
+        let request = DescribeConfigsRequest {
+            resources,
+            include_documentation: true,
+            ..DescribeConfigsRequest::default()
+        };
         let answer = self.call_any(&request).await?;
         let each = names.iter().map(|name| {
             let result = answer.results.iter().find(|one| one.resource_name == *name);
@@ -272,89 +241,6 @@ impl Client {
         entries(result, format!("broker {node}"))
     }
 
-    /// Groups of all brokers, by name.
-    ///
-    /// # Errors
-    /// Failures of the connection, after `api_timeout`; what a broker says.
-    pub async fn list_groups(&self) -> Result<Vec<ListedGroup>, ClientError> {
-        let (_, _, nodes) = self.describe_cluster().await?;
-        let mut groups = Vec::new();
-        for node in nodes {
-            let answer = self.list_groups_of(node.id).await?;
-            groups.extend(answer.into_iter().map(|group| ListedGroup {
-                group: group.group_id,
-                protocol_type: group.protocol_type,
-                state: group.group_state,
-                group_type: group.group_type,
-            }));
-        }
-        groups.sort_by(|a, b| a.group.cmp(&b.group));
-        Ok(groups)
-    }
-
-    async fn list_groups_of(&self, node: i32) -> Result<Vec<list_groups::ListedGroup>, ClientError> {
-        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
-        loop {
-            let outcome = async {
-                let connection = self.node(node, Lane::Main).await?;
-                let request = ListGroupsRequest::default();
-                let answer = connection.call(&request, self.options().request_timeout).await?;
-                match answer.error_code {
-                    ErrorCode::NONE => Ok(answer.groups),
-                    code => Err(ClientError::broker(code, format!("groups of node {node}"), None)),
-                }
-            };
-            match outcome.await {
-                Ok(groups) => return Ok(groups),
-                Err(error) => attempts.after(error).await?,
-            }
-        }
-    }
-
-    /// Groups in detail. A group that does not exist has the state `Dead` or [`ClientError::Broker`] with
-    /// GROUP_ID_NOT_FOUND, as the broker's version has it.
-    ///
-    /// # Errors
-    /// Failures of the connection, after `api_timeout`; each group has a result of its own.
-    pub async fn describe_groups(&self, groups: &[String]) -> Result<Each<GroupDescription>, ClientError> {
-        let mut each = Vec::new();
-        for group in groups {
-            each.push(self.describe_group(group).await);
-        }
-        Ok(each)
-    }
-
-    async fn describe_group(&self, group: &str) -> Result<GroupDescription, ClientError> {
-        let request =
-            DescribeGroupsRequest { groups: vec![group.to_owned()], include_authorized_operations: false };
-        let mut attempts = Attempts::within(self.options().api_timeout, self.options());
-        loop {
-            let outcome = async {
-                let (node, connection) = self.coordinator(group, Lane::Main).await?;
-                let answer = connection.call(&request, self.options().request_timeout).await?;
-                let found =
-                    answer.groups.into_iter().next().ok_or_else(|| missing(format!("group {group}")))?;
-                match found.error_code {
-                    ErrorCode::NONE => Ok(description(found, node)),
-                    code => Err(self.coordinator_error(group, code, found.error_message)),
-                }
-            };
-            match outcome.await {
-                Ok(description) => return Ok(description),
-                Err(error) => attempts.after(error).await?,
-            }
-        }
-    }
-
-    /// Every offset a group has kept, by partition. Empty when there is no such group.
-    ///
-    /// # Errors
-    /// What the coordinator says; failures of the connection, after `api_timeout`.
-    pub async fn group_offsets(&self, group: &str) -> Result<Vec<(TopicPartition, Committed)>, ClientError> {
-        let found = offsets::fetch(self, group, None).await?;
-        Ok(found.into_iter().filter_map(|(partition, offset)| Some((partition, offset?))).collect())
-    }
-
     /// What the broker we talk to first speaks.
     ///
     /// # Errors
@@ -366,6 +252,7 @@ impl Client {
             name: ApiKey::from_code(one.api_key).map(ApiKey::name),
             min: one.min_version,
             max: one.max_version,
+            used: ApiKey::from_code(one.api_key).and_then(|key| connection.version(key).ok()),
         };
         Ok(connection.speaks().iter().map(range).collect())
     }
@@ -433,33 +320,4 @@ fn entries(result: &DescribeConfigsResult, what: String) -> Result<Vec<ConfigEnt
         documentation: config.documentation.clone(),
     };
     Ok(result.configs.iter().map(one).collect())
-}
-
-fn description(group: DescribedGroup, coordinator: i32) -> GroupDescription {
-    let consumers = group.protocol_type == "consumer";
-    let member = |member: describe_groups::DescribedGroupMember| MemberDescription {
-        assigned: match Assignment::decode(member.member_assignment) {
-            Ok(assignment) if consumers => assignment
-                .assigned_partitions
-                .into_iter()
-                .flat_map(|topic| {
-                    let name: Arc<str> = Arc::from(topic.topic);
-                    topic.partitions.into_iter().map(move |index| TopicPartition::new(name.clone(), index))
-                })
-                .collect(),
-            _ => Vec::new(),
-        },
-        member_id: member.member_id,
-        instance_id: member.group_instance_id,
-        client_id: member.client_id,
-        client_host: member.client_host,
-    };
-    GroupDescription {
-        group: group.group_id,
-        state: group.group_state,
-        protocol_type: group.protocol_type,
-        protocol: group.protocol_data,
-        members: group.members.into_iter().map(member).collect(),
-        coordinator,
-    }
 }

@@ -111,7 +111,7 @@ mod tests {
             assert!(matches!(bound, Address::Tcp { port, .. } if port != 0));
             for stream in [&one, &other] {
                 let Stream::Tcp(tcp) = stream else { panic!("not TCP") };
-                assert!(tcp.nodelay().unwrap());
+                assert!(tcp.nodelay().unwrap() && !stream.is_own_user());
             }
             carries(one, other).await;
         });
@@ -125,6 +125,7 @@ mod tests {
             let (one, other, _) = connected(&Address::Unix(path.clone())).await;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             for stream in [&one, &other] {
+                assert!(stream.is_own_user());
                 let Stream::Unix(unix) = stream else { panic!("not Unix") };
                 // The kernel says twice what was asked for, or its own cap.
                 assert!(getsockopt(unix, sockopt::SndBuf).unwrap() >= 200 << 10);

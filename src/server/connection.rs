@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::io::AsyncWrite;
+
 use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
 use super::end::End;
@@ -22,7 +24,7 @@ use crate::broker::api::{Outcome, Reply};
 use crate::net::Stream;
 use crate::wire::api::ApiKey;
 use crate::wire::frame::split_request;
-use crate::wire::limits::LENGTH_PREFIX;
+use crate::wire::limits::{LENGTH_PREFIX, MIN_REQUEST};
 
 /// Answers that may be waited for before the next request of the connection is begun.
 const IN_FLIGHT: usize = 128;
@@ -61,6 +63,10 @@ pub(super) struct Connection<S: Service> {
     ready: usize,
     /// The peer sends no more.
     ended: bool,
+    /// The peer has yet to prove who it is: its frames are bounded more tightly.
+    unproven: bool,
+    /// Nothing more is read or begun: the last answer is on its way.
+    last: Option<String>,
     silence: Silence,
     deadlines: Deadlines,
 }
@@ -75,8 +81,7 @@ impl<S: Service> Connection<S> {
         let limits = &shared.limits;
         let input = Input::new(Arc::clone(&shared.budget), limits.request_max_bytes);
         let deadlines = Deadlines::new(limits.idle, shared.stop.listen());
-        Self {
-            peer,
+        let mut connection = Self {
             stream,
             input,
             output: Output::default(),
@@ -85,10 +90,30 @@ impl<S: Service> Connection<S> {
             answers: VecDeque::new(),
             ready: 0,
             ended: false,
+            unproven: !peer.is_admitted(),
+            last: None,
+            peer,
             silence: Silence::default(),
             deadlines,
             shared,
+        };
+        connection.bound();
+        connection
+    }
+
+    /// How long a frame may be, by how far the peer has authenticated.
+    fn bound(&mut self) {
+        if !self.unproven {
+            return;
         }
+        let limits = &self.shared.limits;
+        self.unproven = !self.peer.is_admitted();
+        let longest = if self.unproven {
+            limits.sasl_max_bytes.min(limits.request_max_bytes)
+        } else {
+            limits.request_max_bytes
+        };
+        self.input.bound(if self.peer.speaks_raw() { 0 } else { MIN_REQUEST }, longest);
     }
 
     /// Does all that can be done now.
@@ -103,6 +128,9 @@ impl<S: Service> Connection<S> {
                 return Ok(());
             }
             if self.done() {
+                if let Some(reason) = self.last.take() {
+                    return Err(End::Broker(reason));
+                }
                 return Err(if self.input.unfinished() { End::Truncated } else { End::Closed });
             }
             moved |= self.read(cx)?;
@@ -114,7 +142,10 @@ impl<S: Service> Connection<S> {
 
     /// Whether the peer has gone and has had all its answers.
     fn done(&self) -> bool {
-        self.ended && self.running.is_none() && self.answers.is_empty() && self.output.is_empty()
+        (self.ended || self.last.is_some())
+            && self.running.is_none()
+            && self.answers.is_empty()
+            && self.output.is_empty()
     }
 
     /// Whether the next request may be begun.
@@ -123,6 +154,7 @@ impl<S: Service> Connection<S> {
         self.answers.len() < IN_FLIGHT
             && self.ready + memory < UNTAKEN
             && pieces < UNTAKEN_PIECES
+            && self.last.is_none()
             && !self.shared.stop.now()
     }
 
@@ -161,6 +193,7 @@ impl<S: Service> Connection<S> {
                 let mark = running.mark;
                 self.running = None;
                 self.outcome(outcome, mark)?;
+                self.bound();
                 moved = true;
             }
             if *begun >= TURN || !self.open() {
@@ -174,6 +207,12 @@ impl<S: Service> Connection<S> {
 
     fn begin(&mut self, frame: Frame) -> Result<(), End> {
         self.silence.over();
+        if self.peer.speaks_raw() {
+            let call = self.shared.service.call_raw(&self.peer, frame.bytes);
+            let mark = Mark::now(Some(ApiKey::SaslAuthenticate));
+            self.running = Some(Running { call, waits: false, mark, _claim: frame.claim });
+            return Ok(());
+        }
         let (header, body) = split_request(frame.bytes).map_err(|error| End::Header(Box::new(error)))?;
         let mark = Mark::now(header.key());
         let waits = matches!(header.key(), Some(ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup));
@@ -183,6 +222,13 @@ impl<S: Service> Connection<S> {
     }
 
     fn outcome(&mut self, outcome: Outcome, mark: Mark) -> Result<(), End> {
+        let outcome = match outcome {
+            Outcome::Last(reply, reason) => {
+                self.last = Some(reason);
+                Outcome::Reply(reply)
+            }
+            other => other,
+        };
         match outcome {
             Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply, mark)?,
             Outcome::Reply(reply) => {
@@ -191,7 +237,7 @@ impl<S: Service> Connection<S> {
             }
             Outcome::Later(later) => self.answers.push_back(Answer::Later(later, mark)),
             Outcome::None => Ledger::done(&self.shared.meters, mark),
-            Outcome::Close(reason) => return Err(End::Broker(reason)),
+            Outcome::Close(reason) | Outcome::Last(_, reason) => return Err(End::Broker(reason)),
         }
         Ok(())
     }
@@ -218,7 +264,7 @@ impl<S: Service> Connection<S> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if self.ended || self.shared.stop.now() {
+        if self.ended || self.last.is_some() || self.shared.stop.now() {
             return Ok(false);
         }
         let wanted = self.running.is_none() && self.open();
@@ -284,9 +330,15 @@ impl<S: Service> Future for Connection<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         let this = self.get_mut();
-        if let Err(end) = this.turn(cx) {
-            return Poll::Ready(end);
+        let end = match this.turn(cx) {
+            Err(end) => Some(end),
+            Ok(()) => this.time(cx),
+        };
+        let Some(end) = end else { return Poll::Pending };
+        if this.stream.is_tls() {
+            // TLS's own goodbye, if the socket takes it at once.
+            let _ = Pin::new(&mut this.stream).poll_shutdown(cx);
         }
-        this.time(cx).map_or(Poll::Pending, Poll::Ready)
+        Poll::Ready(end)
     }
 }

@@ -46,11 +46,17 @@ pub(super) struct Input {
     claim: Option<Claim>,
     budget: Arc<Budget>,
     longest: usize,
+    shortest: usize,
 }
 
 impl Input {
     pub(super) fn new(budget: Arc<Budget>, longest: usize) -> Self {
-        Self { buffer: BytesMut::new(), claim: None, budget, longest }
+        Self { buffer: BytesMut::new(), claim: None, budget, longest, shortest: MIN_REQUEST }
+    }
+
+    /// Sets the bounds of the frames that follow, in bytes without their prefix. To be called between frames only.
+    pub(super) fn bound(&mut self, shortest: usize, longest: usize) {
+        (self.shortest, self.longest) = (shortest, longest);
     }
 
     /// Whether part of a frame is here.
@@ -86,7 +92,7 @@ impl Input {
                 [0x16, 0x03, ..] => Refusal::Tls,
                 _ => Refusal::TooLong { announced, allowed: self.longest },
             }),
-            Ok(length) if length < MIN_REQUEST => Err(Refusal::TooShort(announced)),
+            Ok(length) if length < self.shortest => Err(Refusal::TooShort(announced)),
             Ok(length) => Ok(Some(length + PREFIX)),
         }
     }

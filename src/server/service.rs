@@ -25,6 +25,11 @@ pub trait Service: Send + Sync + 'static {
     /// Starts a request. It runs in the connection's task, on the worker's thread.
     fn call(self: &Arc<Self>, peer: &Arc<Peer>, header: RequestHeader, body: Bytes) -> Call;
 
+    /// Takes a frame of a peer that [`Peer::speaks_raw`]: a SASL message without a request's head.
+    fn call_raw(self: &Arc<Self>, _peer: &Arc<Peer>, _message: Bytes) -> Call {
+        Box::pin(async { Outcome::Close("it sent no request".to_owned()) })
+    }
+
     /// What is to run beside the connections.
     fn tasks(self: &Arc<Self>) -> Tasks;
 
@@ -43,6 +48,11 @@ impl Service for Broker {
     fn call(self: &Arc<Self>, peer: &Arc<Peer>, header: RequestHeader, body: Bytes) -> Call {
         let (broker, peer) = (Arc::clone(self), Arc::clone(peer));
         Box::pin(async move { api::call(&broker, &peer, &header, body).await })
+    }
+
+    fn call_raw(self: &Arc<Self>, peer: &Arc<Peer>, message: Bytes) -> Call {
+        let (broker, peer) = (Arc::clone(self), Arc::clone(peer));
+        Box::pin(async move { api::call_raw(&broker, &peer, message).await })
     }
 
     fn tasks(self: &Arc<Self>) -> Tasks {

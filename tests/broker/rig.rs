@@ -117,17 +117,12 @@ fn open(disk: &Arc<SimDisk>, clock: &Arc<ManualClock>, settings: &Settings, seed
 }
 
 pub(crate) fn peer() -> Peer {
-    Peer {
-        unix: false,
-        advertised: ("127.0.0.1".to_owned(), 9092),
-        client_host: "/127.0.0.1".to_owned(),
-        principal: "User:ANONYMOUS".to_owned(),
-    }
+    Peer::new(false, ("127.0.0.1".to_owned(), 9092), "/127.0.0.1")
 }
 
 pub(crate) async fn response<R: Request>(outcome: Outcome, version: i16) -> R::Response {
     let reply = match outcome {
-        Outcome::Reply(reply) => reply,
+        Outcome::Reply(reply) | Outcome::Last(reply, _) => reply,
         Outcome::Later(later) => {
             tokio::time::timeout(Duration::from_secs(20), later).await.expect("the sync never came")
         }

@@ -127,6 +127,18 @@ fn config_errors_name_file_and_line() {
 }
 
 #[test]
+fn the_settings_of_the_daemon_are_a_table_in_every_format() {
+    let world = World::new();
+    let shown = world.klog(&["broker", "config", "num.part*", "-o", "tsv", "-c", "num.partitions=7"]).ok();
+    assert!(
+        shown.lines().next().unwrap().starts_with("setting\tvalue\tkafka_default\teffect\tdefault\t"),
+        "{shown}"
+    );
+    assert!(shown.contains("num.partitions\t7\t1\thonoured\t1\t"), "{shown}");
+    assert!(world.klog(&["broker", "config", "num.part*"]).ok().contains("honoured"));
+}
+
+#[test]
 fn config_show_tells_where_values_come_from() {
     let world = World::new();
     world.config("profile = \"p\"\n[profiles.p]\nbroker = \"h:1\"\n\"client.id\" = \"me\"\n");

@@ -20,6 +20,9 @@ pub enum Outcome {
     None,
     /// The connection is to be closed; the text says why.
     Close(String),
+    /// The answer, after which the connection is closed; the text says why. A failed authentication ends so, once
+    /// its handler has waited for `connection.failed.authentication.delay.ms`.
+    Last(Reply, String),
 }
 
 /// An answer, response header included, without the length prefix (it is [`Reply::len`]).

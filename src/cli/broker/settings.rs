@@ -26,13 +26,7 @@ pub(super) fn show(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure
             continue;
         }
         let value = if row.kind == Kind::Password { value.map(|_| "(hidden)") } else { value };
-        let mut line = vec![
-            row.name.into(),
-            value.into(),
-            row.default.into(),
-            row.kafka_default.into(),
-            effect(row).into(),
-        ];
+        let mut line = vec![row.name.into(), value.into(), row.kafka_default.into(), effect(row).into()];
         if !is_table {
             line.extend([row.default.into(), row.allowed_text().into(), row.doc.into()]);
         }

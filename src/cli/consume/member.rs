@@ -9,12 +9,17 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::client::consumer::Position;
 use crate::client::group::{Committed, GroupEvent};
-use crate::client::options::Reset;
+use crate::client::options::{GroupProtocol, Reset};
 use crate::client::{ClientError, ErrorKind};
 use crate::model::id::TopicPartition;
 
 /// How long leaving the group may take; the session's time-out ends it otherwise.
 const LEAVING: Duration = Duration::from_secs(2);
+
+/// Kafka's codes for a protocol that is not spoken, and for a static member's name that another has.
+const UNSUPPORTED_VERSION: i16 = 35;
+const FENCED_INSTANCE_ID: i16 = 82;
+const UNRELEASED_INSTANCE_ID: i16 = 111;
 
 impl Reader<'_> {
     /// What the group said.
@@ -51,6 +56,30 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why the membership ended.
+    pub(super) fn group_failed(&self, error: &ClientError) -> Failure {
+        let failure = self.context.explain(error);
+        let newer = self.plan.options.group_protocol == GroupProtocol::Consumer;
+        match error.code().map(|code| code.code()) {
+            Some(UNSUPPORTED_VERSION) if newer => {
+                let next = "leave --group-protocol consumer out (and -X group.protocol=consumer): classic is \
+                            spoken everywhere";
+                Failure { next: next.to_owned(), ..failure }
+            }
+            Some(UNRELEASED_INSTANCE_ID) => Failure {
+                next: "a static member of that name is in the group; stop it, or give another --instance-id"
+                    .to_owned(),
+                ..failure
+            },
+            Some(FENCED_INSTANCE_ID) => Failure {
+                next: "another process joined with the same --instance-id; give each a name of its own"
+                    .to_owned(),
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Stops reading a partition; `remember` where it stood, for it may come straight back.
@@ -102,12 +131,17 @@ impl Reader<'_> {
         };
         let wanted: Vec<_> = unknown.iter().map(|partition| (partition.clone(), position)).collect();
         let mut found = self.consumer.resolve(&wanted).await.map_err(explain)?.into_iter();
+        let mut decided = false;
         for (partition, start) in starts {
-            if let Some(offset) = start.or_else(|| found.next()) {
-                self.read_from(partition, offset);
+            let Some(offset) = start.or_else(|| found.next()) else { continue };
+            self.read_from(partition, offset);
+            if start.is_none() && position == Position::End {
+                // Where a group begins at the end is kept at once: the next run must not begin at a later end.
+                self.ledger.begin_at(partition, offset);
+                decided = true;
             }
         }
-        Ok(())
+        if decided { self.commit_delivered().await } else { Ok(()) }
     }
 
     /// The commit that comes round while reading.

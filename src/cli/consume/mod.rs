@@ -67,6 +67,11 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "group")]
     pub instance_id: Option<String>,
 
+    /// How the group divides its partitions: classic (its members do) or consumer (the broker does: KIP-848, Kafka
+    /// 4.0 and later) [default: classic, or what -X group.protocol says]
+    #[arg(long, value_enum, value_name = "PROTOCOL", requires = "group")]
+    pub group_protocol: Option<Protocol>,
+
     /// Where to begin without a stored offset, or when it is gone
     #[arg(long, value_enum, value_name = "WHERE")]
     pub reset: Option<ResetTo>,
@@ -119,6 +124,15 @@ pub enum ResetTo {
     End,
     /// Fail instead
     Fail,
+}
+
+/// How a group divides its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    /// Its members do
+    Classic,
+    /// The broker does
+    Consumer,
 }
 
 /// Runs `klog consume`.

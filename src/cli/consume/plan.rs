@@ -7,10 +7,10 @@ use crate::cli::context::Context;
 use crate::cli::envelope::Values;
 use crate::cli::exit::Failure;
 use crate::cli::format::{self, Format};
-use crate::cli::times;
+use crate::cli::{lists, times};
 use crate::client::ClientOptions;
 use crate::client::consumer::Position;
-use crate::client::options::{Isolation, Reset};
+use crate::client::options::{GroupProtocol, Isolation, Reset};
 use crate::model::time::{Clock, SystemClock};
 use crate::model::units::parse_duration;
 
@@ -68,7 +68,7 @@ impl Plan {
         };
         Ok(Plan {
             topics,
-            partitions: args.partitions.as_deref().map(partitions).transpose().map_err(wrong("-p"))?,
+            partitions: args.partitions.as_deref().map(lists::partitions).transpose().map_err(wrong("-p"))?,
             group: args.group.clone(),
             start,
             stop,
@@ -106,6 +106,11 @@ fn options(args: &Args, mut options: ClientOptions) -> ClientOptions {
     }
     if args.instance_id.is_some() {
         options.instance_id.clone_from(&args.instance_id);
+    }
+    match args.group_protocol {
+        Some(super::Protocol::Classic) => options.group_protocol = GroupProtocol::Classic,
+        Some(super::Protocol::Consumer) => options.group_protocol = GroupProtocol::Consumer,
+        None => {}
     }
     // Reading never makes a topic.
     options.auto_create = false;
@@ -172,7 +177,8 @@ pub(in crate::cli) fn range(text: &str, now: i64) -> Result<(Position, Option<Po
     ))
 }
 
-fn position(text: &str, now: i64) -> Option<Position> {
+/// `start end N +N -N @TIME`
+pub(in crate::cli) fn position(text: &str, now: i64) -> Option<Position> {
     let number = |digits: &str| {
         let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         whole.then(|| digits.parse::<i64>().ok()).flatten()
@@ -187,21 +193,6 @@ fn position(text: &str, now: i64) -> Option<Position> {
             _ => number(text).map(Position::Offset),
         },
     }
-}
-
-/// `0,2-4`
-fn partitions(text: &str) -> Result<Vec<i32>, String> {
-    let mut found = Vec::new();
-    for part in text.split(',') {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        match (from.parse::<i32>(), to.parse::<i32>()) {
-            (Ok(from), Ok(to)) if (0..=to).contains(&from) && to - from < 100_000 => found.extend(from..=to),
-            _ => return Err(format!("{part:?} is no partition or range of them, such as 0,2-4")),
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -234,14 +225,6 @@ mod tests {
         }
         for text in ["", "x", "+", "--1", "1:", "1:x", "@", "@soon", "1.5", "99999999999999999999"] {
             assert!(range(text, NOW).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn lists_of_partitions() {
-        assert_eq!(partitions("0,2-4,3"), Ok(vec![0, 2, 3, 4]));
-        for text in ["", "a", "-1", "4-2", "1,", "0-99999999"] {
-            assert!(partitions(text).is_err(), "{text}");
         }
     }
 }

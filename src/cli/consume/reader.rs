@@ -193,7 +193,7 @@ impl<'c> Reader<'c> {
             _ = self.signals.wait() => return Ok(Some(End::Signal)),
             () = self.sink.hung_up() => return Ok(Some(End::HangUp)),
             event = next_of(&mut self.member), if self.member.is_some() => {
-                let event = event.map_err(|error| self.context.explain(&error))?;
+                let event = event.map_err(|error| self.group_failed(&error))?;
                 self.group_event(event).await?;
             }
             () = sleep_until(commit), if self.commit_at.is_some() => self.commit_running().await?,

@@ -57,6 +57,23 @@ impl Rows {
         self.rows.push(values);
     }
 
+    /// The same rows with these columns only, in their own order.
+    pub fn only(&self, columns: &[&str]) -> Self {
+        let kept = |name: &&'static str| columns.contains(name);
+        let row = |row: &Vec<Value>| -> Vec<Value> {
+            self.columns
+                .iter()
+                .zip(row)
+                .filter(|(name, _)| kept(name))
+                .map(|(_, value)| value.clone())
+                .collect()
+        };
+        Self {
+            columns: self.columns.iter().copied().filter(|name| kept(&name)).collect(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
+
     /// Writes the rows to stdout.
     pub fn write(&self, format: Format) -> Result<Exit, Failure> {
         super::data(self.render(format).as_bytes())?;
@@ -169,6 +186,14 @@ mod tests {
         assert_eq!(
             table,
             "TOPIC      PARTITIONS  NOTE\na                   1  -\nlong\u{fffd}name          12  x,y\n"
+        );
+    }
+
+    #[test]
+    fn some_columns() {
+        assert_eq!(
+            rows().only(&["note", "topic"]).render(Format::Tsv),
+            "topic\tnote\na\t-\nlong\\tname\tx,y\n"
         );
     }
 

@@ -125,6 +125,7 @@ impl Description {
                     "source": source(setting.source),
                     "read_only": setting.read_only,
                     "sensitive": setting.sensitive,
+                    "documentation": setting.documentation,
                 })
             })
             .collect();

@@ -1,6 +1,10 @@
-//! `klog topic`: create, list, describe and delete topics; never touches a broker's files.
+//! `klog topic`: create, list, describe, alter, trim and delete topics; never touches a broker's files.
 
+mod alter;
 mod describe;
+mod offsets;
+pub(super) mod place;
+mod trim;
 
 use serde_json::Value;
 
@@ -30,6 +34,12 @@ enum Command {
     List(ListArgs),
     /// Show topics: partitions, offsets, and each setting with its source
     Describe(DescribeArgs),
+    /// Show where partitions start and end, and what is at a time
+    Offsets(offsets::Args),
+    /// Change settings of topics, or give them more partitions
+    Alter(alter::Args),
+    /// Delete the oldest records of topics
+    Trim(trim::Args),
     /// Delete topics and all of their records
     Delete(DeleteArgs),
 }
@@ -96,20 +106,29 @@ pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         Command::Create(args) => create(context, args),
         Command::List(args) => block_on(list(context, args)),
         Command::Describe(args) => block_on(describe::run(context, args)),
+        Command::Offsets(args) => block_on(offsets::run(context, args)),
+        Command::Alter(args) => block_on(alter::run(context, args)),
+        Command::Trim(args) => trim::run(context, args),
         Command::Delete(args) => delete(context, args),
     }
+}
+
+/// Reads `-c KEY=VALUE`.
+fn setting(text: &str) -> Result<(String, String), Failure> {
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        Failure::usage(
+            format!("-c {text}: found no '='"),
+            "write -c key=value, such as -c retention.ms=3600000",
+        )
+    })?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
     let mut configs = Vec::new();
     for text in &args.settings {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            Failure::usage(
-                format!("-c {text}: found no '='"),
-                "write -c key=value, such as -c retention.ms=3600000",
-            )
-        })?;
-        configs.push((name.to_owned(), Some(value.to_owned())));
+        let (name, value) = setting(text)?;
+        configs.push((name, Some(value)));
     }
     for name in &args.names {
         check_topic(name).map_err(|wrong| Failure::usage(wrong.to_string(), "choose another name"))?;
@@ -238,7 +257,11 @@ fn delete(context: &Context, args: DeleteArgs) -> Result<Exit, Failure> {
 async fn not_found(client: &Client, name: &str, error: &ClientError) -> Failure {
     if !matches!(error, ClientError::UnknownTopic(_)) {
         let failure = Failure::from(error);
-        return Failure { what: format!("topic {name}: {}", failure.what), ..failure };
+        let named = failure.what.contains(&format!("topic {name}"));
+        return match named {
+            true => failure,
+            false => Failure { what: format!("topic {name}: {}", failure.what), ..failure },
+        };
     }
     let known = client.topics().await.unwrap_or_default();
     let nearest = known

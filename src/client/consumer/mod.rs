@@ -11,6 +11,7 @@ use fetcher::Shared;
 use std::sync::Arc;
 
 pub use chunk::Chunk;
+pub(super) use positions::leader_of;
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,9 @@ use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsReque
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// The first version of ListOffsets that knows the mark of the largest timestamp (KIP-734).
+const BY_LARGEST_TIME: i16 = 7;
+
 /// What one partition is asked for, by its place in the caller's list.
 type Wanted<'a> = (usize, &'a TopicPartition, OffsetSpec);
 
@@ -26,6 +29,19 @@ impl Client {
         &self,
         wanted: &[(TopicPartition, OffsetSpec)],
     ) -> Result<Each<ListedOffset>, ClientError> {
+        self.list_offsets_as(wanted, self.options().isolation).await
+    }
+
+    /// As [`Client::list_offsets`], with an isolation level of the caller's: the end is the last stable offset or
+    /// the high watermark by it.
+    ///
+    /// # Errors
+    /// As [`Client::list_offsets`].
+    pub async fn list_offsets_as(
+        &self,
+        wanted: &[(TopicPartition, OffsetSpec)],
+        isolation: Isolation,
+    ) -> Result<Each<ListedOffset>, ClientError> {
         let mut found: Vec<Option<Result<ListedOffset, ClientError>>> = vec![None; wanted.len()];
         let mut attempts = Attempts::within(self.options().api_timeout, self.options());
         loop {
@@ -37,7 +53,7 @@ impl Client {
             if open.is_empty() {
                 return Ok(found.into_iter().flatten().collect());
             }
-            if let Some(error) = self.list_round(&open, &mut found).await? {
+            if let Some(error) = self.list_round(&open, isolation, &mut found).await? {
                 attempts.after(error).await?;
             }
         }
@@ -47,6 +63,7 @@ impl Client {
     async fn list_round(
         &self,
         open: &[Wanted<'_>],
+        isolation: Isolation,
         found: &mut [Option<Result<ListedOffset, ClientError>>],
     ) -> Result<Option<ClientError>, ClientError> {
         let mut leaders: BTreeMap<i32, Vec<(Wanted<'_>, i32)>> = BTreeMap::new();
@@ -73,7 +90,7 @@ impl Client {
             }
         }
         for (node, asked) in leaders {
-            match self.list_from(node, &asked).await {
+            match self.list_from(node, &asked, isolation).await {
                 Ok(answers) => again = self.take_offsets(&asked, answers, found).or(again),
                 Err(error) if error.is_retriable() => {
                     self.forget_topics(asked.iter().map(|((_, partition, _), _)| &*partition.topic));
@@ -89,9 +106,17 @@ impl Client {
         &self,
         node: i32,
         asked: &[(Wanted<'_>, i32)],
+        isolation: Isolation,
     ) -> Result<HashMap<TopicPartition, (ErrorCode, ListedOffset)>, ClientError> {
         let connection = self.node(node, Lane::Main).await?;
         let version = connection.version(ApiKey::ListOffsets)?;
+        if version < BY_LARGEST_TIME
+            && asked.iter().any(|((_, _, spec), _)| *spec == OffsetSpec::MaxTimestamp)
+        {
+            // Older brokers would take the mark for a time.
+            let what = format!("the largest timestamp (node {node})");
+            return Err(ClientError::broker(ErrorCode::UNSUPPORTED_VERSION, what, None));
+        }
         let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
         for ((_, partition, spec), epoch) in asked {
             topics.entry(&partition.topic).or_default().push(ListOffsetsPartition {
@@ -100,7 +125,7 @@ impl Client {
                 timestamp: timestamp_of(*spec),
             });
         }
-        let isolation = match self.options().isolation {
+        let isolation = match isolation {
             Isolation::ReadCommitted if version >= 2 => 1,
             _ => 0,
         };
@@ -237,7 +262,10 @@ fn timestamp_of(spec: OffsetSpec) -> i64 {
 }
 
 /// The leader of a partition and its epoch.
-pub(super) fn leader_of(view: &TopicView, partition: &TopicPartition) -> Result<(i32, i32), ClientError> {
+pub(in crate::client) fn leader_of(
+    view: &TopicView,
+    partition: &TopicPartition,
+) -> Result<(i32, i32), ClientError> {
     match view.partition(partition.partition) {
         Some(one) => Ok((one.leader, one.leader_epoch)),
         None => Err(ClientError::UnknownPartition { partition: partition.clone(), count: view.count() }),

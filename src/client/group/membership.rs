@@ -16,6 +16,7 @@ use crate::wire::messages::heartbeat::HeartbeatRequest;
 use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -28,6 +29,8 @@ const JOIN_SLACK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Shared {
     membership: Mutex<Membership>,
+    /// Where a generation is no round of the group's (KIP-848): how many assignments there were, -1 for none.
+    round: AtomicI32,
     /// The caller has delivered and committed.
     pub(super) proceed: Notify,
 }
@@ -35,14 +38,22 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(instance_id: Option<String>) -> Self {
         let membership = Membership { generation: -1, member_id: String::new(), instance_id };
-        Self { membership: Mutex::new(membership), proceed: Notify::new() }
+        Self { membership: Mutex::new(membership), round: AtomicI32::new(-1), proceed: Notify::new() }
     }
 
     pub(super) fn membership(&self) -> Membership {
         self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Membership)) {
+    pub(super) fn round(&self) -> i32 {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_round(&self, round: i32) {
+        self.round.store(round, Ordering::Relaxed);
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Membership)) {
         change(&mut self.membership.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -1,12 +1,14 @@
-//! A member of a classic consumer group: joins, keeps its session alive in a task of its own, and never gives a
-//! partition away before the caller said that its records were delivered.
+//! A member of a consumer group, by the classic protocol or the newer one (KIP-848): joins, keeps its session alive in
+//! a task of its own, and never gives a partition away before the caller said that its records were delivered.
 
 pub mod assignor;
+mod consumer;
 mod coordinator;
 mod membership;
 pub(super) mod offsets;
 mod protocol;
 
+use super::options::GroupProtocol;
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::wire::error::ErrorCode;
@@ -35,13 +37,20 @@ impl Committed {
     }
 }
 
-/// What happens in the group, in this order for each rebalance: `Prepare`, then `Assigned`; or `Lost` at any time.
+/// Pause before a commit is tried with the epoch that the member has by then.
+const EPOCH_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is tried.
+const EPOCH_ATTEMPTS: u32 = 40;
+
+/// What happens in the group, in this order for each rebalance: `Prepare`, then `Assigned`; or `Lost` at any time. By
+/// the newer protocol there is no `Prepare` where nothing is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupEvent {
     /// A rebalance begins. Deliver what was handed out, commit, stop reading `revoked`, then call
     /// [`Member::proceed`]. The session is kept meanwhile. The first join has none.
     Prepare {
-        /// Partitions given up now: all under an eager assignor; under cooperative-sticky those that move away.
+        /// Partitions given up now: all under an eager assignor; under cooperative-sticky, and by the newer protocol,
+        /// those that move away.
         revoked: Vec<TopicPartition>,
         /// After this the group goes on without this member.
         within: Duration,
@@ -52,7 +61,7 @@ pub enum GroupEvent {
         all: Vec<TopicPartition>,
         /// Those that this member did not own when the event was sent; begin at their committed offsets.
         added: Vec<TopicPartition>,
-        /// The group's generation.
+        /// The group's generation; by the newer protocol a count of this member's assignments.
         generation: i32,
     },
     /// The group went on without this member: its partitions belong to others already, commits for them fail.
@@ -75,16 +84,22 @@ pub struct Member {
 }
 
 impl Member {
-    /// Begins to join `group` for `topics` with the client's options (session, assignors, instance id); the first
-    /// [`GroupEvent::Assigned`] tells the partitions. Topics that do not exist yet are watched for.
+    /// Begins to join `group` for `topics` with the client's options (protocol, session, assignors, instance id); the
+    /// first [`GroupEvent::Assigned`] tells the partitions. Topics that do not exist yet are watched for.
     ///
     /// # Errors
     /// [`ClientError::Option`] for assignors that do not exist; everything else comes as an event.
     pub async fn join(client: &Client, group: &str, topics: &[String]) -> Result<Self, ClientError> {
         let (sender, events) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(client.options().instance_id.clone()));
-        let run = membership::run(client.clone(), group, topics, shared.clone(), sender)?;
-        let task = tokio::spawn(run);
+        let task = match client.options().group_protocol {
+            GroupProtocol::Classic => {
+                tokio::spawn(membership::run(client.clone(), group, topics, shared.clone(), sender)?)
+            }
+            GroupProtocol::Consumer => {
+                tokio::spawn(consumer::run(client.clone(), group, topics, shared.clone(), sender))
+            }
+        };
         Ok(Self { client: client.clone(), group: group.to_owned(), shared, events, task, failure: None })
     }
 
@@ -127,26 +142,49 @@ impl Member {
     /// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID and REBALANCE_IN_PROGRESS where the group went on without this member
     /// (nothing is kept then); failures of the connection, after `api_timeout`.
     pub async fn commit(&self, offsets: &[(TopicPartition, Committed)]) -> Result<(), ClientError> {
-        offsets::commit(&self.client, &self.group, &self.shared.membership(), offsets).await
+        let mut attempts = 0;
+        loop {
+            let membership = self.shared.membership();
+            if membership.generation < 0 {
+                // Without a generation the coordinator would take it for a commit from outside.
+                return Err(self.client.coordinator_error(&self.group, ErrorCode::UNKNOWN_MEMBER_ID, None));
+            }
+            let outcome = offsets::commit(&self.client, &self.group, &membership, offsets).await;
+            let stale =
+                outcome.as_ref().err().and_then(ClientError::code) == Some(ErrorCode::STALE_MEMBER_EPOCH);
+            if !stale || attempts == EPOCH_ATTEMPTS {
+                return outcome;
+            }
+            // The epoch rose under way; the member hears of it with a heartbeat's answer.
+            attempts += 1;
+            tokio::time::sleep(EPOCH_PAUSE).await;
+        }
     }
 
-    /// The generation it is in, -1 while it is in none.
+    fn is_classic(&self) -> bool {
+        self.client.options().group_protocol == GroupProtocol::Classic
+    }
+
+    /// The generation of its last assignment, -1 while it has none.
     pub fn generation(&self) -> i32 {
-        self.shared.membership().generation
+        if self.is_classic() { self.shared.membership().generation } else { self.shared.round() }
     }
 
-    /// This member's id, empty before the first join.
+    /// This member's id, empty before the first join of a classic group.
     pub fn member_id(&self) -> String {
         self.shared.membership().member_id
     }
 
-    /// Leaves the group, so that the others take over at once. A static member stays until its session ends, as in
-    /// Kafka.
+    /// Leaves the group, so that the others take over at once. A static member's partitions wait for it until its
+    /// session ends, as in Kafka.
     ///
     /// # Errors
     /// What the coordinator says; failures of the connection. The membership ends in any case.
     pub async fn leave(self) -> Result<(), ClientError> {
         self.task.abort();
+        if !self.is_classic() {
+            return consumer::leave(&self.client, &self.group, &self.shared).await;
+        }
         let membership = self.shared.membership();
         if membership.member_id.is_empty() || membership.instance_id.is_some() {
             return Ok(());

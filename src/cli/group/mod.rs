@@ -1,4 +1,8 @@
-//! `klog group`: which groups there are, who is in them and how far they have read; never joins one.
+//! `klog group`: which groups there are, who is in them, how far they have read, and moving that; never joins one.
+
+mod delete;
+mod members;
+mod reset;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +33,12 @@ enum Command {
     Describe(DescribeArgs),
     /// Show how far groups have read and what is left
     Lag(LagArgs),
+    /// Show the members of groups and what each reads
+    Members(members::Args),
+    /// Move the offsets of a group that has no members
+    Reset(reset::Args),
+    /// Delete groups and their offsets
+    Delete(delete::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +74,9 @@ pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         Command::List(args) => block_on(list(context, args)),
         Command::Describe(args) => block_on(describe(context, args)),
         Command::Lag(args) => block_on(lag(context, args)),
+        Command::Members(args) => block_on(members::run(context, args)),
+        Command::Reset(args) => reset::run(context, args),
+        Command::Delete(args) => delete::run(context, args),
     }
 }
 
@@ -97,7 +110,7 @@ async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure
     let mut found = Vec::new();
     for (name, outcome) in args.groups.iter().zip(described) {
         match outcome {
-            Ok(group) if is_dead(&group) => exit = worse(exit, output::failure(&no_group(name))),
+            Ok(group) if group.is_dead() => exit = worse(exit, output::failure(&no_group(name))),
             Ok(group) => found.push(group),
             Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
         }
@@ -121,10 +134,6 @@ async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure
     Ok(exit)
 }
 
-fn is_dead(group: &GroupDescription) -> bool {
-    group.state == "Dead"
-}
-
 fn no_group(name: &str) -> Failure {
     Failure::missing(format!("there is no group {name}"), "list the groups with: klog group list")
 }
@@ -132,7 +141,10 @@ fn no_group(name: &str) -> Failure {
 fn about(name: &str, error: &ClientError) -> Failure {
     let failure = Failure::from(error);
     if failure.exit == Exit::Missing {
-        return no_group(name);
+        // A share or streams group is there, but not of a kind whose members klog can tell.
+        let other =
+            matches!(error, ClientError::Broker { message: Some(text), .. } if text.contains("is not a"));
+        return if other { Failure { next: String::new(), ..failure } } else { no_group(name) };
     }
     Failure { what: format!("group {name}: {}", failure.what), ..failure }
 }
@@ -168,6 +180,8 @@ fn described_json(group: &GroupDescription) -> Value {
                 "instance": member.instance_id,
                 "client": member.client_id,
                 "host": member.client_host,
+                "type": member.member_type,
+                "epoch": member.epoch,
                 "assigned": assigned,
             })
         })
@@ -175,6 +189,8 @@ fn described_json(group: &GroupDescription) -> Value {
     json!({
         "group": group.group,
         "state": group.state,
+        "type": group.group_type,
+        "epoch": group.epoch,
         "protocol_type": or_nothing(&group.protocol_type),
         "protocol": or_nothing(&group.protocol),
         "coordinator": group.coordinator,
@@ -183,7 +199,10 @@ fn described_json(group: &GroupDescription) -> Value {
 }
 
 fn described_text(group: &GroupDescription) -> String {
-    let mut out = format!("group {}, {}", group.group, group.state);
+    let mut out = format!("group {}, {}, {}", group.group, group.state, group.group_type);
+    if let Some(epoch) = group.epoch {
+        out += &format!(", epoch {epoch}");
+    }
     if !group.protocol.is_empty() {
         out += &format!(", assignor {}", group.protocol);
     }
@@ -245,7 +264,7 @@ async fn lag_of(client: &Client, group: &GroupDescription, rows: &mut Rows) -> R
     for (partition, committed) in client.group_offsets(&group.group).await? {
         readings.entry(partition).or_default().committed = Some(committed.offset);
     }
-    if readings.is_empty() && is_dead(group) {
+    if readings.is_empty() && group.is_dead() {
         return Ok(false);
     }
     for member in &group.members {

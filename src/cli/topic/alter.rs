@@ -1,0 +1,108 @@
+//! `klog topic alter`: settings that change and partitions that come; records stay where they are.
+
+use super::{not_found, setting, worse};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{completions, output};
+use crate::client::admin::ConfigChange;
+use crate::client::{Client, ClientError};
+
+/// The flags of `klog topic alter`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Names of the topics
+    #[arg(required = true, value_name = "NAME", add = completions::topics())]
+    names: Vec<String>,
+    /// A setting by Kafka's name and its new value, such as retention.ms=3600000 (repeatable)
+    #[arg(short = 'c', value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// A setting that goes back to its default (repeatable)
+    #[arg(long, value_name = "KEY")]
+    delete_config: Vec<String>,
+    /// How many partitions each is to have, more than now; keys may go to other partitions from then on
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let mut changes = Vec::new();
+    for text in &args.settings {
+        let (name, value) = setting(text)?;
+        changes.push(ConfigChange::Set(name, value));
+    }
+    changes.extend(args.delete_config.iter().cloned().map(ConfigChange::Delete));
+    if changes.is_empty() && args.partitions.is_none() {
+        return Err(Failure::usage(
+            "there is nothing to alter: found no -c, no --delete-config and no --partitions",
+            "such as: klog topic alter events -c retention.ms=3600000",
+        ));
+    }
+    let client = context.client().await?;
+    let mut exit = Exit::Done;
+    if !changes.is_empty() {
+        let outcomes = client.alter_topic_configs(&args.names, &changes).await;
+        let outcomes = outcomes.map_err(|error| context.explain(&error))?;
+        for (name, outcome) in args.names.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => output::notice(context, &format!("topic {name}: {}", said(&changes))),
+                Err(error) => {
+                    exit = worse(exit, output::failure(&not_altered(&client, name, &error).await));
+                }
+            }
+        }
+    }
+    if let Some(count) = args.partitions {
+        exit = worse(exit, grow(context, &client, &args.names, count).await?);
+    }
+    Ok(exit)
+}
+
+/// `retention.ms is 5 now, cleanup.policy has its default again`
+fn said(changes: &[ConfigChange]) -> String {
+    let one = |change: &ConfigChange| match change {
+        ConfigChange::Set(name, value) => format!("{name} is {value} now"),
+        ConfigChange::Delete(name) => format!("{name} has its default again"),
+    };
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Gives topics more partitions; those that have as many already are left alone.
+async fn grow(context: &Context, client: &Client, names: &[String], count: i32) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    let mut wanted = Vec::new();
+    for name in names {
+        match client.topic(name, false).await {
+            Ok(view) if view.count() == count => {
+                output::notice(context, &format!("topic {name} has {count} partitions already"));
+            }
+            Ok(view) if view.count() > count => {
+                let failure = Failure::failed(
+                    format!("topic {name} has {} partitions: it can't have fewer ({count})", view.count()),
+                    "partitions only come; make another topic with fewer, and copy the records",
+                );
+                exit = worse(exit, output::failure(&failure));
+            }
+            Ok(_) => wanted.push(name.clone()),
+            Err(error) => exit = worse(exit, output::failure(&not_altered(client, name, &error).await)),
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(exit);
+    }
+    let outcomes = client.create_partitions(&wanted, count).await;
+    for (name, outcome) in wanted.iter().zip(outcomes.map_err(|error| context.explain(&error))?) {
+        match outcome {
+            Ok(()) => output::notice(context, &format!("topic {name} has {count} partitions now")),
+            Err(error) => exit = worse(exit, output::failure(&not_altered(client, name, &error).await)),
+        }
+    }
+    Ok(exit)
+}
+
+async fn not_altered(client: &Client, name: &str, error: &ClientError) -> Failure {
+    let failure = not_found(client, name, error).await;
+    if failure.exit != Exit::Failed || !failure.next.is_empty() {
+        return failure;
+    }
+    Failure { next: format!("see what it has with: klog topic describe {name}"), ..failure }
+}
