@@ -1,7 +1,7 @@
 //! What can go wrong when speaking to a broker, as facts; the command line turns the kind into an exit code.
 
 use crate::model::id::TopicPartition;
-use crate::wire::error::ErrorCode;
+use crate::wire::error::{ERRORS, ErrorCode};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -195,6 +195,27 @@ fn kind_of(code: ErrorCode) -> ErrorKind {
         | ErrorCode::ILLEGAL_SASL_STATE => ErrorKind::NotAllowed,
         _ => ErrorKind::Failed,
     }
+}
+
+/// An error code that Kafka has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownError {
+    /// Its number.
+    pub code: i16,
+    /// Its name, in capitals.
+    pub name: &'static str,
+    /// Whether the same request may succeed a moment later.
+    pub retriable: bool,
+}
+
+/// Every error code of Kafka 4.3, by number.
+pub fn known_errors() -> impl Iterator<Item = KnownError> {
+    let one = |&(code, name, retriable): &(ErrorCode, &'static str, bool)| KnownError {
+        code: code.code(),
+        name,
+        retriable,
+    };
+    ERRORS.iter().map(one)
 }
 
 /// A system error without Rust's "(os error 111)".
