@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crc32fast", &["storage", "cli/daemon"]),
     ("fastrand", &["cli", "broker", "client", "storage/sim"]),
     ("flate2", &["record/codec"]),
-    ("getrandom", &["cli", "broker"]),
+    ("getrandom", &["cli", "broker", "client/sasl"]),
     ("hmac", &["auth"]),
     ("hyper", &["server/metrics"]),
     ("hyper_util", &["server/metrics"]),

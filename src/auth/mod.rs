@@ -6,6 +6,7 @@ pub mod credential;
 mod der;
 mod error;
 pub mod plain;
+pub mod rules;
 pub mod scram;
 
 pub use error::AuthError;

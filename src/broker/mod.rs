@@ -70,6 +70,8 @@ pub struct BrokerOptions {
     pub settings: Settings,
     /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
+    /// Whether a listener demands authentication: access rules then count for everyone.
+    pub authentication: bool,
     /// How many descriptors the logs may hold open together.
     pub max_open_files: usize,
 }
@@ -77,7 +79,13 @@ pub struct BrokerOptions {
 impl BrokerOptions {
     /// Default settings over the folder `data`.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), settings: Settings::default(), seed: None, max_open_files: 512 }
+        Self {
+            data: data.into(),
+            settings: Settings::default(),
+            seed: None,
+            authentication: false,
+            max_open_files: 512,
+        }
     }
 }
 
@@ -100,6 +108,7 @@ pub struct Broker {
     around: Surroundings,
     producer_ids: ProducerIds,
     sessions: Sessions,
+    judge: access::Judge,
     groups: Groups,
     observer: Observer,
     deleted: Notify,
@@ -290,6 +299,16 @@ impl Broker {
     /// A topic's name by its id.
     pub fn topic_name(&self, id: &TopicId) -> Option<Arc<str>> {
         self.state().catalog.name(id).cloned()
+    }
+
+    /// A number that rises whenever topics come, go or grow.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.state().catalog.topic_changes()
+    }
+
+    /// Looks at the catalog.
+    pub(crate) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.state().catalog)
     }
 
     /// Number of partitions of a topic; `None` where there is no such topic.

@@ -44,7 +44,7 @@ impl Broker {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let BrokerOptions { data, settings, seed, max_open_files } = options;
+        let BrokerOptions { data, settings, seed, authentication, max_open_files } = options;
         let (began, started_ms) = (clock.monotonic(), clock.wall_ms());
         let random = Random::new(seed);
         let id = || random.id().map_err(|_| OpenError::Random);
@@ -66,6 +66,7 @@ impl Broker {
         let metadata = metadata_partition(log, epoch, &in_force.topic_defaults(), &around);
         let seed = random.seed().map_err(|_| OpenError::Random)?;
         let groups = Groups::new(&settings, seed);
+        let judge = super::access::Judge::new(&settings, authentication);
         let broker = Arc::new(Self {
             in_force,
             node_id,
@@ -78,6 +79,7 @@ impl Broker {
             around,
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
+            judge,
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),

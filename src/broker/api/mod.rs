@@ -1,18 +1,23 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in a
 //! table of `families` is never served.
 
+mod access_words;
 mod alter;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod answer;
 mod api_versions;
 mod assignment;
 mod configs;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 pub mod describe_groups;
@@ -20,6 +25,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod error;
 mod families;
@@ -43,6 +49,8 @@ pub mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 pub mod sync_group;
 mod update_features;
 
@@ -80,8 +88,10 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
         ));
     }
     match key {
-        ApiKey::Produce => produce::call(broker, header, body).await,
-        ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
+        ApiKey::Produce => produce::call(broker, peer, header, body).await,
+        ApiKey::Fetch => Box::pin(fetch::call(broker, peer, header, body)).await,
+        ApiKey::SaslHandshake => Box::pin(sasl_handshake::call(broker, peer, header, body)).await,
+        ApiKey::SaslAuthenticate => Box::pin(sasl_authenticate::call(broker, peer, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,
     }
 }
