@@ -117,6 +117,11 @@ fn scaled(value: &str, scale: i64) -> String {
     }
 }
 
+/// A share between 0 and 1 in millionths.
+fn millionths(share: &str) -> u32 {
+    (share.parse::<f64>().unwrap_or(0.0).clamp(0.0, 1.0) * 1e6).round() as u32
+}
+
 impl TopicSettings {
     /// The settings in force for what was `given` on the topic, over the broker's.
     pub fn of(given: BTreeMap<String, String>, broker: &Settings) -> Self {
@@ -140,6 +145,11 @@ impl TopicSettings {
             retention_ms: long("retention.ms"),
             retention_bytes: long("retention.bytes"),
             delete_by_retention: has("delete"),
+            compact: has("compact"),
+            min_dirty_millionths: millionths(&text("min.cleanable.dirty.ratio")),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
+            delete_retention_ms: long("delete.retention.ms"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             producer_expiration_ms: broker.int("producer.id.expiration.ms"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use self::book::Book;
+use self::cleaned::Cleaned;
 use super::checkpoint::{self, read_raw, replace_raw};
 use super::disk::{Entry as DirEntry, Lock};
 use super::files::Files;
@@ -13,6 +14,7 @@ use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::Clock;
 
 mod book;
+mod cleaned;
 pub(super) use self::book::{Entry, forget};
 
 const MARK: &str = "klog-mark";
@@ -36,7 +38,8 @@ pub struct FolderOptions {
 }
 
 /// One data folder, locked while this lives. `book` (the checkpoint in memory and the journal of dirty logs) is held
-/// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it.
+/// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it; `cleaned` is
+/// held while its file is replaced.
 pub struct Folder {
     path: PathBuf,
     files: Arc<Files>,
@@ -47,6 +50,7 @@ pub struct Folder {
     presynced: bool,
     book: Mutex<Book>,
     journal_sync: Mutex<()>,
+    cleaned: Mutex<Cleaned>,
     _lock: Box<dyn Lock>,
 }
 
@@ -94,6 +98,8 @@ impl Folder {
             disk.remove(&path.join(CLEAN)).map_err(StorageError::io("removing", &path.join(CLEAN)))?;
             disk.sync_dir(path).map_err(StorageError::io("syncing", path))?;
         }
+        let cleaned = read_raw(disk.as_ref(), &path.join(cleaned::FILE))?;
+        let cleaned = cleaned.map(|text| Cleaned::from_text(&text)).unwrap_or_default();
         let on_disk = partition_names(&entries);
         let dirty_at_open: Vec<_> =
             on_disk.into_iter().filter(|partition| book.is_dirty(&partition.to_string())).collect();
@@ -109,6 +115,7 @@ impl Folder {
             presynced,
             book: Mutex::new(book),
             journal_sync: Mutex::new(()),
+            cleaned: Mutex::new(cleaned),
             _lock: lock,
         }))
     }
@@ -305,6 +312,27 @@ impl Folder {
 
     pub(super) fn remove_entry(&self, name: &str) {
         held(&self.book).remove(name);
+    }
+
+    /// Up to where a log was compacted.
+    pub(super) fn cleaned(&self, partition: &TopicPartition) -> Option<i64> {
+        held(&self.cleaned).get(partition)
+    }
+
+    pub(super) fn set_cleaned(&self, partition: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        self.change_cleaned(partition, Some(offset))
+    }
+
+    pub(super) fn forget_cleaned(&self, partition: &TopicPartition) -> Result<(), StorageError> {
+        self.change_cleaned(partition, None)
+    }
+
+    fn change_cleaned(&self, partition: &TopicPartition, offset: Option<i64>) -> Result<(), StorageError> {
+        let mut cleaned = held(&self.cleaned);
+        if !cleaned.set(partition, offset) {
+            return Ok(());
+        }
+        replace_raw(self.disk().as_ref(), &self.path.join(cleaned::FILE), cleaned.to_text().as_bytes(), true)
     }
 
     /// Notes in the journal that a log is being written; [`Folder::sync_journal`] makes it durable.

@@ -17,6 +17,16 @@ pub struct LogSettings {
     pub retention_bytes: i64,
     /// Whether `cleanup.policy` has `delete`: retention acts only then.
     pub delete_by_retention: bool,
+    /// Whether `cleanup.policy` has `compact`.
+    pub compact: bool,
+    /// `min.cleanable.dirty.ratio` in millionths: the dirty share above which a log is compacted.
+    pub min_dirty_millionths: u32,
+    /// `min.compaction.lag.ms`: how long a record stays out of compaction at least.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: how long at most; `i64::MAX` for no bound.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long compaction keeps tombstones and the markers of transactions that are gone.
+    pub delete_retention_ms: i64,
     /// `flush.messages`: 1 means synced before visible (the broker acts on it).
     pub flush_messages: i64,
     /// `flush.ms`: longest time an append stays unsynced (the broker acts on it).
@@ -36,6 +46,11 @@ impl Default for LogSettings {
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
             delete_by_retention: true,
+            compact: false,
+            min_dirty_millionths: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
             flush_messages: 1,
             flush_ms: i64::MAX,
             producer_expiration_ms: 86_400_000,

@@ -11,6 +11,7 @@ use crate::model::id::TopicId;
 use crate::storage::StorageError;
 use crate::storage::batches::{Step, Walk};
 use crate::storage::checkpoint::{self, read_raw, replace_raw};
+use crate::storage::compact::swap;
 use crate::storage::disk::{Entry as DirEntry, Mode};
 use crate::storage::epochs::{self, Epochs};
 use crate::storage::folder::Entry;
@@ -67,6 +68,7 @@ impl Log {
     pub(super) fn load(&self, entry: Option<Entry>) -> Result<(Core, Option<Recovered>), StorageError> {
         let disk = self.folder.disk();
         let found = match disk.list(&self.dir) {
+            Ok(entries) if swap::settle(disk.as_ref(), &self.dir, &entries)? => return self.load(entry),
             Ok(entries) => Found::new(&entries),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && entry.is_none_or(|entry| entry.dirty) =>

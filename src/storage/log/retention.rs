@@ -189,6 +189,8 @@ impl Log {
             }
             _ => {
                 self.folder.remove_entry(&self.name);
+                // A topic made again under this name begins at 0; a line that stays is not believed beyond its log.
+                let _ = self.folder.forget_cleaned(&self.partition);
                 Ok(())
             }
         }
