@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::catalog::Catalog;
+use super::cleaner::{Bell, Cleaner};
 use super::closing::Closing;
 use super::fetch_session::Sessions;
 use super::flusher::Flusher;
@@ -56,7 +57,13 @@ impl Broker {
 
         let flusher = Flusher::start(Arc::clone(&clock)).map_err(OpenError::Thread)?;
         let meters = Arc::new(Meters::new(clock.monotonic()));
-        let around = Surroundings { flusher, touched: Arc::new(Touched::default()), meters };
+        let around = Surroundings {
+            flusher,
+            touched: Arc::new(Touched::default()),
+            bell: Arc::new(Bell::default()),
+            doomed: Arc::new(Notify::new()),
+            meters,
+        };
         let default_topic_settings = Arc::new(TopicSettings::of(BTreeMap::new(), &settings));
         let epoch = catalog.leader_epoch() + i32::from(catalog.is_registered() && !folder.was_clean());
         let slots = settings.size("max.incremental.fetch.session.cache.slots");
@@ -79,6 +86,7 @@ impl Broker {
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
+            cleaner: Cleaner::default(),
             closing: Closing::default(),
         });
         let opened = broker.come_up(began);

@@ -26,6 +26,6 @@ pub use crc::{Crc, crc32c};
 pub use error::{RecordError, RecordFault, RecordFaultKind};
 pub use filter::{Filter, Horizon, Left, without_records};
 pub use iter::{Header, Headers, Record, Records};
-pub use rewrite::{Restamp, restamp_header, set_producer};
+pub use rewrite::{Restamp, recompress, restamp_header, set_producer};
 pub use trim::{empty_batch, trim};
 pub use validate::{BatchSummary, Rules, TimestampRule, validate_produce};

@@ -1,5 +1,6 @@
 //! The data folder: its lock, its marks, its partitions' folders and the checkpoint; it never touches a folder that is not klog's.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -39,7 +40,7 @@ pub struct FolderOptions {
 
 /// One data folder, locked while this lives. `book` (the checkpoint in memory and the journal of dirty logs) is held
 /// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it; `cleaned` is
-/// held while its file is replaced.
+/// held while its file is replaced; `doomed` lists files of deleted segments by when they go.
 pub struct Folder {
     path: PathBuf,
     files: Arc<Files>,
@@ -51,6 +52,7 @@ pub struct Folder {
     book: Mutex<Book>,
     journal_sync: Mutex<()>,
     cleaned: Mutex<Cleaned>,
+    doomed: Mutex<BTreeSet<(i64, PathBuf)>>,
     _lock: Box<dyn Lock>,
 }
 
@@ -116,6 +118,7 @@ impl Folder {
             book: Mutex::new(book),
             journal_sync: Mutex::new(()),
             cleaned: Mutex::new(cleaned),
+            doomed: Mutex::default(),
             _lock: lock,
         }))
     }
@@ -287,6 +290,26 @@ impl Folder {
             }
         }
         result
+    }
+
+    pub(super) fn doom(&self, path: PathBuf, at_ms: i64) {
+        held(&self.doomed).insert((at_ms, path));
+    }
+
+    /// Removes the files of deleted segments whose `file.delete.delay.ms` is up; answers when the next one's is, in ms. What
+    /// is left at the end goes when the log is loaded again.
+    pub fn purge(&self, now_ms: i64) -> Option<i64> {
+        loop {
+            let mut doomed = held(&self.doomed);
+            let at = doomed.first().map(|(at, _)| *at)?;
+            if at > now_ms {
+                return Some(at);
+            }
+            let path = doomed.pop_first().map(|(_, path)| path)?;
+            drop(doomed);
+            // The topic may be deleted meanwhile.
+            let _ = self.disk().remove(&path);
+        }
     }
 
     /// After every log was closed: writes the checkpoint and the clean mark.

@@ -18,7 +18,7 @@ async fn error_at(rig: &Rig, offset: i64) -> ErrorCode {
 async fn deleted_records_stay_deleted() {
     let mut rig = Rig::new();
     // Segments of 1 MiB, so that whole ones fall below the start.
-    rig.create("t", 1, &[("segment.bytes", "1048576")]).await;
+    rig.create("t", 1, &[("segment.bytes", "1048576"), ("file.delete.delay.ms", "0")]).await;
     let large = "x".repeat(400_000);
     for _ in 0..8 {
         rig.produce("t", &[&large]).await;

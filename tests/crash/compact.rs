@@ -56,7 +56,14 @@ fn put(log: &Log, key: &str, value: Option<&str>) -> Result<i64, StorageError> {
 fn batches(log: &Log) -> Vec<(klog::record::BatchHeader, Vec<Seen>)> {
     let (mut from, upto, mut all) = (log.log_start(), log.log_end(), Vec::new());
     while from < upto {
-        let plan = log.plan(from, 500, upto, true).unwrap();
+        let plan = match log.plan(from, 500, upto, true) {
+            // Of records that no sync had covered a power cut may leave some behind others that are gone.
+            Err(StorageError::Damaged { range, .. }) => {
+                from = range.end;
+                continue;
+            }
+            plan => plan.unwrap(),
+        };
         assert!(plan.len > 0, "a reader at {from} of {upto} waits for ever");
         let mut bytes = Vec::new();
         plan.read(&mut bytes).unwrap();
@@ -534,7 +541,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn a_compacted_log_is_the_map_of_its_records(seed: u64, operations in prop::collection::vec(operation(), 1..80)) {
         let disk = SimDisk::new(seed);
@@ -577,7 +584,8 @@ proptest! {
                     node = try_open(&disk, settings.clone()).unwrap();
                     node.log.size().unwrap();
                     assert!(node.log.log_end() >= durable);
-                    written.retain(|offset, _| *offset < node.log.log_end());
+                    let left: Vec<i64> = records(&node.log).iter().map(|record| record.offset).collect();
+                    written.retain(|offset, _| *offset < durable || left.contains(offset));
                 }
             }
             check_map(&node.log, &written);

@@ -153,6 +153,10 @@ impl Log {
                 Step::Batch(_) => {}
                 Step::End => return Ok(None),
                 Step::Bad => {
+                    // Known damage says exactly where it ends, also to who comes from an offset that is gone before it.
+                    if let Some(damage) = core.damage_at(segment.base, walk.position()) {
+                        return Err(self.damaged(from..damage.offsets.end.max(from + 1)));
+                    }
                     let next = self.next_readable(segment, walk.position())?;
                     return Err(self.damaged(from..next.max(from + 1)));
                 }
