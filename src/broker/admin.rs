@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use super::catalog::{Catalog, NewTopic, Refusal};
+use super::catalog::{Catalog, NewTopic, Refusal, Upgrade};
 use super::partition::InternalRecord;
 use super::{Broker, BrokerError, Partition, Topic};
 use crate::model::id::TopicId;
@@ -31,26 +31,42 @@ impl Broker {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let decided = decide(&self.state().catalog);
         let (answer, records) = decided.map_err(|refusal| BrokerError::Refused(Box::new(refusal)))?;
-        self.store(&[&records])?;
-        self.apply(&records);
+        if !records.is_empty() {
+            self.store(&[&records]).1?;
+            self.apply(&records);
+        }
         Ok(answer)
     }
 
-    /// Appends each group of records as one batch, whole or not at all, and syncs.
-    fn store(&self, groups: &[&[MetadataRecord]]) -> Result<(), BrokerError> {
+    /// Appends each group of records as one batch, whole or not at all, up to the first that fails, and syncs. Answers
+    /// how many groups are durable, and what failed: those are applied, whoever reads the log next sees the same.
+    pub(super) fn store(&self, groups: &[&[MetadataRecord]]) -> (usize, Result<(), BrokerError>) {
         let now = self.clock.wall_ms();
+        let mut failed = Ok(());
+        let mut appended = 0;
         for records in groups {
-            let encoded = records
-                .iter()
-                .map(|record| Ok(InternalRecord { key: None, value: Some(record.encode()?) }))
-                .collect::<Result<Vec<_>, BrokerError>>()?;
-            self.metadata.append_internal(&encoded, now)?;
+            failed = self.append_records(records, now);
+            if failed.is_err() {
+                break;
+            }
+            appended += 1;
         }
-        self.metadata.log().sync()?;
-        Ok(())
+        match self.metadata.log().sync() {
+            Ok(_) => (appended, failed),
+            // What the sync did not reach is cut off again.
+            Err(error) => (0, failed.and(Err(error.into()))),
+        }
     }
 
-    fn apply(&self, records: &[MetadataRecord]) {
+    fn append_records(&self, records: &[MetadataRecord], now: i64) -> Result<(), BrokerError> {
+        let encoded = records
+            .iter()
+            .map(|record| Ok(InternalRecord { key: None, value: Some(record.encode()?) }))
+            .collect::<Result<Vec<_>, BrokerError>>()?;
+        self.metadata.append_internal(&encoded, now).map(|_| ())
+    }
+
+    pub(super) fn apply(&self, records: &[MetadataRecord]) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for record in records {
             state.catalog.apply(record);
@@ -78,13 +94,16 @@ impl Broker {
         if groups.is_empty() {
             return made;
         }
-        if let Err(error) = self.folder.sync().map_err(BrokerError::from).and_then(|()| self.store(&groups)) {
-            for done in made.iter_mut().filter(|done| done.is_ok()) {
+        let (stored, failed) = match self.folder.sync() {
+            Ok(()) => self.store(&groups),
+            Err(error) => (0, Err(error.into())),
+        };
+        if let Err(error) = failed {
+            for done in made.iter_mut().filter(|done| done.is_ok()).skip(stored) {
                 *done = Err(error.clone().into());
             }
-            return made;
         }
-        self.apply(&records.concat());
+        self.apply(&records.get(..stored).unwrap_or_default().concat());
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for topic in made.iter().flatten() {
             topic.opened().for_each(Partition::touch);
@@ -124,6 +143,63 @@ impl Broker {
         Ok(topic)
     }
 
+    /// Gives a topic more partitions, `count` in all: folders and records are on disk when this answers. With
+    /// `validate_only` only checked. Blocking.
+    ///
+    /// # Errors
+    /// `Unknown`, `NotMore`, `Partitions`; a failing disk.
+    pub fn add_partitions(&self, name: &str, count: i32, validate_only: bool) -> Result<(), AdminError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.state().catalog.add_partitions(name, count, self.node_id, self.directory_id())?;
+        let Some(topic) = self.topic(name).filter(|_| !validate_only) else { return Ok(()) };
+        let old = topic.partition_count();
+        let grown = topic.grown(usize::try_from(count).unwrap_or(0));
+        for index in old..count {
+            grown.partition(index, &self.folder, &self.around).map_err(BrokerError::from)?;
+        }
+        self.folder.sync().map_err(BrokerError::from)?;
+        self.store(&[&records]).1?;
+        self.apply(&records);
+        (old..count).filter_map(|index| grown.opened_at(index)).for_each(Partition::touch);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.live.insert(Arc::clone(grown.name()), grown);
+        Ok(())
+    }
+
+    /// Moves features to levels, all or none; with `validate_only` only checked. Blocking.
+    ///
+    /// # Errors
+    /// `Feature`; a failing disk.
+    pub fn update_features(
+        &self,
+        wanted: &[(String, i16, Upgrade)],
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        let done = self.change(|catalog| {
+            let mut records = Vec::new();
+            for (name, level, upgrade) in wanted {
+                records.extend(catalog.set_feature(name, *level, *upgrade)?);
+            }
+            Ok(((), if validate_only { Vec::new() } else { records }))
+        });
+        done.map_err(|error| match error {
+            BrokerError::Refused(refusal) => AdminError::Refused(*refusal),
+            other => AdminError::Failed(other),
+        })
+    }
+
+    /// The level a feature is finalized at; 0 where it is not.
+    pub fn feature_level(&self, name: &str) -> i16 {
+        self.state().catalog.feature_level(name)
+    }
+
+    /// All finalized features with their levels, and the epoch of that: it rises with every change of the catalog.
+    pub fn features(&self) -> (Vec<(String, i16)>, i64) {
+        let state = self.state();
+        let levels = state.catalog.features().map(|(name, level)| (name.to_owned(), level)).collect();
+        (levels, self.metadata.log_end() - 1)
+    }
+
     /// Removes a topic: gone from the catalog, on disk, when this answers; its files follow. Blocking.
     ///
     /// # Errors
@@ -131,7 +207,7 @@ impl Broker {
     pub fn delete_topic(&self, name: &str) -> Result<(), AdminError> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.state().catalog.delete_topic(name)?;
-        self.store(&[&records])?;
+        self.store(&[&records]).1?;
         self.apply(&records);
         let topic = self.state.write().unwrap_or_else(PoisonError::into_inner).live.remove(name);
         let Some(topic) = topic else { return Ok(()) };
@@ -171,8 +247,8 @@ impl Broker {
             }
             _ => return Err(BrokerError::UnknownPartition),
         };
-        let partitions = i32::try_from(self.settings.int(partitions)).unwrap_or(1);
-        let segment = self.settings.int(segment).max(1 << 20).to_string();
+        let partitions = i32::try_from(self.settings().int(partitions)).unwrap_or(1);
+        let segment = self.settings().int(segment).max(1 << 20).to_string();
         let configs = BTreeMap::from([
             ("cleanup.policy".to_owned(), "compact".to_owned()),
             ("compression.type".to_owned(), "producer".to_owned()),

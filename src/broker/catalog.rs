@@ -1,6 +1,14 @@
 //! What exists: a fold over the records of `__cluster_metadata`. `decide` functions are pure and answer records;
 //! `apply` is the only way that the state changes. Nothing here knows a disk or a clock.
 
+mod access;
+mod features;
+mod settings;
+
+pub use access::{Access, UserDeletion, UserRefusal, UserUpsertion};
+pub use features::{FEATURES, Feature, Upgrade, feature};
+pub use settings::ResourceKind;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -36,6 +44,12 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
+    /// Settings of brokers and groups: by kind and name, never empty.
+    settings: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
+    /// Levels that features are finalized at, never 0.
+    features: BTreeMap<String, i16>,
+    access: Access,
+    topic_changes: u64,
 }
 
 /// What a new topic is to be.
@@ -77,6 +91,26 @@ pub enum Refusal {
     /// One node can not hold that many replicas.
     #[error("{0} replicas were asked for; there is one broker")]
     Replicas(i16),
+    /// A topic only ever gets more partitions.
+    #[error("topic {name} has {current} partitions already; {asked} would not be more")]
+    NotMore {
+        /// The topic.
+        name: String,
+        /// How many it has.
+        current: i32,
+        /// How many were asked for.
+        asked: i32,
+    },
+    /// A feature can not be finalized at that level.
+    #[error("feature {feature} can not be set to level {level}: {why}")]
+    Feature {
+        /// The feature.
+        feature: String,
+        /// The level asked for.
+        level: i16,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Catalog {
@@ -90,9 +124,19 @@ impl Catalog {
         self.names.get(id)
     }
 
+    /// A number that rises whenever topics come, go or grow.
+    pub fn topic_changes(&self) -> u64 {
+        self.topic_changes
+    }
+
     /// All topics, by name.
     pub fn topics(&self) -> impl Iterator<Item = &TopicEntry> {
         self.topics.values()
+    }
+
+    /// Users and access rules.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The leader epoch of all partitions: it rises with every registration of this node but the first.
@@ -128,19 +172,49 @@ impl Catalog {
                 value: Some(value.clone()),
             }));
         }
-        for partition_id in 0..new.partitions {
-            records.push(MetadataRecord::Partition(Partition {
-                partition_id,
-                topic_id: id,
-                replicas: vec![node_id],
-                isr: vec![node_id],
-                leader: node_id,
-                leader_epoch: self.leader_epoch(),
-                directories: vec![directory],
-                ..Partition::default()
-            }));
-        }
+        records.extend((0..new.partitions).map(|index| self.new_partition(id, index, node_id, directory)));
         Ok(records)
+    }
+
+    fn new_partition(
+        &self,
+        topic_id: TopicId,
+        partition_id: i32,
+        node_id: i32,
+        directory: TopicId,
+    ) -> MetadataRecord {
+        MetadataRecord::Partition(Partition {
+            partition_id,
+            topic_id,
+            replicas: vec![node_id],
+            isr: vec![node_id],
+            leader: node_id,
+            leader_epoch: self.leader_epoch(),
+            directories: vec![directory],
+            ..Partition::default()
+        })
+    }
+
+    /// Decides that a topic is to have `count` partitions.
+    ///
+    /// # Errors
+    /// `Unknown`, `NotMore`, `Partitions`.
+    pub fn add_partitions(
+        &self,
+        name: &str,
+        count: i32,
+        node_id: i32,
+        directory: TopicId,
+    ) -> Result<Vec<MetadataRecord>, Refusal> {
+        let entry = self.topics.get(name).ok_or(Refusal::Unknown)?;
+        let current = i32::try_from(entry.partitions.len()).unwrap_or(i32::MAX);
+        if count <= current {
+            return Err(Refusal::NotMore { name: name.to_owned(), current, asked: count });
+        }
+        if count > MAX_PARTITIONS {
+            return Err(Refusal::Partitions(count));
+        }
+        Ok((current..count).map(|index| self.new_partition(entry.id, index, node_id, directory)).collect())
     }
 
     fn check_new(&self, new: &NewTopic) -> Result<(), Refusal> {
@@ -198,11 +272,14 @@ impl Catalog {
             broker_id: node_id,
             incarnation_id,
             broker_epoch: i64::from(self.registrations) + 1,
-            features: vec![FeatureRange {
-                name: "metadata.version".to_owned(),
-                min_supported_version: 7,
-                max_supported_version: 29,
-            }],
+            features: FEATURES
+                .iter()
+                .map(|feature| FeatureRange {
+                    name: feature.name.to_owned(),
+                    min_supported_version: feature.min,
+                    max_supported_version: feature.max,
+                })
+                .collect(),
             ..RegisterBroker::default()
         })]
     }
@@ -210,6 +287,12 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
+        self.access.apply(record);
+        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
+            record
+        {
+            self.topic_changes += 1;
+        }
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {
@@ -248,7 +331,13 @@ impl Catalog {
             MetadataRecord::ProducerIds(ids) => {
                 self.next_producer_id = self.next_producer_id.max(ids.next_producer_id);
             }
-            MetadataRecord::Config(_) | MetadataRecord::FeatureLevel(_) | MetadataRecord::Other(_) => {}
+            MetadataRecord::Config(config) => self.apply_setting(config),
+            MetadataRecord::FeatureLevel(level) => self.apply_feature(level),
+            MetadataRecord::UserScramCredential(_)
+            | MetadataRecord::RemoveUserScramCredential(_)
+            | MetadataRecord::AccessControlEntry(_)
+            | MetadataRecord::RemoveAccessControlEntry(_) => {}
+            MetadataRecord::Other(_) => {}
         }
     }
 

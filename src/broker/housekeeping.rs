@@ -36,7 +36,7 @@ impl Touched {
 
 /// Runs until the broker closes.
 pub(super) async fn run(broker: Arc<Broker>) {
-    let every = |name| Duration::from_millis(u64::try_from(broker.settings.int(name)).unwrap_or(0).max(1));
+    let every = |name| Duration::from_millis(u64::try_from(broker.settings().int(name)).unwrap_or(0).max(1));
     let retention_every = every("log.retention.check.interval.ms");
     let checkpoint_every = every("log.flush.offset.checkpoint.interval.ms").max(Duration::from_secs(1));
     let mut retention = Instant::now() + retention_every;

@@ -6,6 +6,7 @@
 
 mod access;
 mod admin;
+mod alter;
 pub mod api;
 pub mod catalog;
 mod closing;
@@ -14,6 +15,7 @@ mod fetch_session;
 mod flusher;
 pub mod groups;
 mod housekeeping;
+mod in_force;
 pub mod marks;
 mod meters;
 mod observe;
@@ -29,6 +31,7 @@ pub mod topic_settings;
 
 pub use access::Denied;
 pub use admin::AdminError;
+pub use alter::{AlterError, Change, GroupSettings};
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
 pub use partition::{InternalRecord, Partition};
@@ -45,6 +48,7 @@ use catalog::Catalog;
 use closing::Closing;
 use fetch_session::Sessions;
 use groups::Groups;
+use in_force::InForce;
 use observe::Observer;
 use partition::Surroundings;
 use producer_ids::ProducerIds;
@@ -52,7 +56,7 @@ use random::Random;
 use settings::Settings;
 use topic_settings::TopicSettings;
 
-use crate::model::id::TopicId;
+use crate::model::id::{TopicId, TopicPartition};
 use crate::model::name;
 use crate::model::time::Clock;
 use crate::storage::{Folder, StorageError};
@@ -66,6 +70,8 @@ pub struct BrokerOptions {
     pub settings: Settings,
     /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
+    /// Whether a listener demands authentication: access rules then count for everyone.
+    pub authentication: bool,
     /// How many descriptors the logs may hold open together.
     pub max_open_files: usize,
 }
@@ -73,7 +79,13 @@ pub struct BrokerOptions {
 impl BrokerOptions {
     /// Default settings over the folder `data`.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), settings: Settings::default(), seed: None, max_open_files: 512 }
+        Self {
+            data: data.into(),
+            settings: Settings::default(),
+            seed: None,
+            authentication: false,
+            max_open_files: 512,
+        }
     }
 }
 
@@ -85,8 +97,7 @@ struct State {
 
 /// One node: a cluster of one.
 pub struct Broker {
-    settings: Settings,
-    default_topic_settings: Arc<TopicSettings>,
+    in_force: InForce,
     node_id: i32,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -97,6 +108,7 @@ pub struct Broker {
     around: Surroundings,
     producer_ids: ProducerIds,
     sessions: Sessions,
+    judge: access::Judge,
     groups: Groups,
     observer: Observer,
     deleted: Notify,
@@ -180,9 +192,9 @@ impl Broker {
         TopicId::ZERO
     }
 
-    /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// The settings in force; they can change while the broker runs.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.in_force.settings()
     }
 
     /// The clock that everything in the broker goes by.
@@ -263,6 +275,22 @@ impl Broker {
         }
     }
 
+    /// Bytes of a partition's segments, loaded or not; 0 where it can not be told. Blocking.
+    pub fn partition_bytes(&self, topic: &Topic, partition: i32) -> u64 {
+        let loaded = topic.opened_at(partition).and_then(|partition| partition.log().size_if_loaded());
+        let at_rest = || {
+            let id = TopicPartition::new(Arc::clone(topic.name()), partition);
+            self.folder.size_at_rest(&id).ok()
+        };
+        loaded.or_else(at_rest).map_or(0, |(bytes, _)| bytes)
+    }
+
+    /// Leader epoch, high watermark and end of the metadata log.
+    pub fn metadata_marks(&self) -> (i32, i64, i64) {
+        let end = self.metadata.log_end();
+        (self.metadata.leader_epoch(), self.metadata.log().durable_end().min(end), end)
+    }
+
     /// A topic's id by its name.
     pub fn topic_id(&self, topic: &str) -> Option<TopicId> {
         self.topic(topic).map(|topic| topic.id())
@@ -273,6 +301,16 @@ impl Broker {
         self.state().catalog.name(id).cloned()
     }
 
+    /// A number that rises whenever topics come, go or grow.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.state().catalog.topic_changes()
+    }
+
+    /// Looks at the catalog.
+    pub(crate) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.state().catalog)
+    }
+
     /// Number of partitions of a topic; `None` where there is no such topic.
     pub fn partition_count(&self, topic: &str) -> Option<i32> {
         self.topic(topic).map(|topic| topic.partition_count())
@@ -281,9 +319,9 @@ impl Broker {
     /// The settings in force for what was given on a topic. Internal topics are always synced.
     fn topic_settings(&self, given: BTreeMap<String, String>, topic: &str) -> Arc<TopicSettings> {
         if given.is_empty() && !name::is_internal(topic) {
-            return Arc::clone(&self.default_topic_settings);
+            return self.in_force.topic_defaults();
         }
-        let mut settings = TopicSettings::of(given, &self.settings);
+        let mut settings = TopicSettings::of(given, &self.settings());
         if name::is_internal(topic) {
             settings.log.flush_messages = 1;
             settings.log.retention_ms = -1;

@@ -1,19 +1,20 @@
 //! Opening a broker: the folder, the catalog out of its log, the logs that need recovery; what cannot be read stops
 //! the start rather than being guessed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, ResourceKind};
 use super::closing::Closing;
 use super::fetch_session::Sessions;
 use super::flusher::Flusher;
 use super::groups::Groups;
 use super::housekeeping::Touched;
+use super::in_force::InForce;
 use super::meters::Meters;
 use super::observe::Observer;
 use super::partition::{Partition, Surroundings, replay};
@@ -43,7 +44,7 @@ impl Broker {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let BrokerOptions { data, settings, seed, max_open_files } = options;
+        let BrokerOptions { data, settings, seed, authentication, max_open_files } = options;
         let (began, started_ms) = (clock.monotonic(), clock.wall_ms());
         let random = Random::new(seed);
         let id = || random.id().map_err(|_| OpenError::Random);
@@ -53,19 +54,21 @@ impl Broker {
         let folder = Folder::open(disk, &data, Arc::clone(&clock), options)?;
         let log = open_metadata(&folder, &settings)?;
         let catalog = read_catalog(&log)?;
+        let set = |name: &str| catalog.settings(ResourceKind::Broker, name);
+        let settings = settings.with_dynamic(set(&node_id.to_string()), set(""));
 
         let flusher = Flusher::start(Arc::clone(&clock)).map_err(OpenError::Thread)?;
         let meters = Arc::new(Meters::new(clock.monotonic()));
         let around = Surroundings { flusher, touched: Arc::new(Touched::default()), meters };
-        let default_topic_settings = Arc::new(TopicSettings::of(BTreeMap::new(), &settings));
         let epoch = catalog.leader_epoch() + i32::from(catalog.is_registered() && !folder.was_clean());
         let slots = settings.size("max.incremental.fetch.session.cache.slots");
-        let metadata = metadata_partition(log, epoch, &default_topic_settings, &around);
+        let in_force = InForce::new(settings.clone());
+        let metadata = metadata_partition(log, epoch, &in_force.topic_defaults(), &around);
         let seed = random.seed().map_err(|_| OpenError::Random)?;
         let groups = Groups::new(&settings, seed);
+        let judge = super::access::Judge::new(&settings, authentication);
         let broker = Arc::new(Self {
-            settings,
-            default_topic_settings,
+            in_force,
             node_id,
             clock,
             random,
@@ -76,6 +79,7 @@ impl Broker {
             around,
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
+            judge,
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
@@ -103,6 +107,9 @@ impl Broker {
             let incarnation = self.random.id().map_err(|_| OpenError::Random)?;
             self.folder.sync()?;
             self.change(|catalog| Ok(((), catalog.register(self.node_id, incarnation))))?;
+        }
+        if !self.state().catalog.first_features().is_empty() {
+            self.change(|catalog| Ok(((), catalog.first_features())))?;
         }
         self.make_live();
         let dirty = self.folder.dirty_at_open();

@@ -1,5 +1,5 @@
 //! A topic at run time: its settings in force and its partitions, which are opened when first needed; it knows nothing
-//! of other topics.
+//! of other topics. Its number of partitions never changes: one with more is another value that shares what there is.
 //!
 //! Locks: `settings` guards the swap of the settings in force, `opening` lets one thread open a partition's log.
 
@@ -17,8 +17,8 @@ pub struct Topic {
     id: TopicId,
     leader_epoch: i32,
     settings: Arc<RwLock<Arc<TopicSettings>>>,
-    partitions: Box<[OnceLock<Arc<Partition>>]>,
-    opening: Mutex<()>,
+    partitions: Box<[Arc<OnceLock<Arc<Partition>>>]>,
+    opening: Arc<Mutex<()>>,
 }
 
 impl Topic {
@@ -34,8 +34,22 @@ impl Topic {
             id,
             leader_epoch,
             settings: Arc::new(RwLock::new(settings)),
-            partitions: (0..partitions).map(|_| OnceLock::new()).collect(),
-            opening: Mutex::new(()),
+            partitions: (0..partitions).map(|_| Arc::default()).collect(),
+            opening: Arc::default(),
+        })
+    }
+
+    /// The same topic with `count` partitions, at least as many as it has: those there are, their settings and who
+    /// opens them are shared with this one.
+    pub(super) fn grown(&self, count: usize) -> Arc<Self> {
+        let more = self.partitions.len()..count;
+        Arc::new(Self {
+            name: Arc::clone(&self.name),
+            id: self.id,
+            leader_epoch: self.leader_epoch,
+            settings: Arc::clone(&self.settings),
+            partitions: self.partitions.iter().map(Arc::clone).chain(more.map(|_| Arc::default())).collect(),
+            opening: Arc::clone(&self.opening),
         })
     }
 
@@ -108,11 +122,16 @@ impl Topic {
 
     /// Each partition, where it was opened so far.
     pub(super) fn slots(&self) -> impl Iterator<Item = Option<&Arc<Partition>>> {
-        self.partitions.iter().map(OnceLock::get)
+        self.partitions.iter().map(|slot| slot.get())
+    }
+
+    /// The partition of that index, if it was opened.
+    pub(super) fn opened_at(&self, index: i32) -> Option<&Arc<Partition>> {
+        self.partitions.get(usize::try_from(index).ok()?)?.get()
     }
 
     /// The partitions that were opened so far.
     pub(super) fn opened(&self) -> impl Iterator<Item = &Arc<Partition>> {
-        self.partitions.iter().filter_map(OnceLock::get)
+        self.partitions.iter().filter_map(|slot| slot.get())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::settings::kind::{self, Row};
 use super::settings::table::TOPIC;
-use super::settings::{SettingError, Settings};
+use super::settings::{Origin, SettingError, Settings};
 use crate::storage::LogSettings;
 
 /// A topic's settings in force.
@@ -32,10 +32,26 @@ pub struct TopicSettings {
 pub enum Source {
     /// Set on the topic.
     Topic,
+    /// Set on the group.
+    Group,
+    /// Set at run time, on this broker.
+    ThisBroker,
+    /// Set at run time, as the default of all brokers.
+    AllBrokers,
     /// Given to the broker at start.
     Broker,
     /// klog's default.
     Default,
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::ThisBroker => Self::ThisBroker,
+            Origin::AllBrokers => Self::AllBrokers,
+            Origin::Start => Self::Broker,
+        }
+    }
 }
 
 /// One step of the way to a setting's value: the name it has there, the value, where from.
@@ -72,6 +88,28 @@ pub fn check(name: &str, value: &str) -> Result<(&'static str, String), SettingE
     Ok((row.name, kept))
 }
 
+/// Rules between the settings of a topic on which `given` is set.
+///
+/// # Errors
+/// `BadValue`.
+pub fn check_together(given: &BTreeMap<String, String>, broker: &Settings) -> Result<(), SettingError> {
+    let value = |name: &str| -> i64 {
+        let found = kind::find(TOPIC, name, |(row, _)| row);
+        let step =
+            found.and_then(|(row, synonym)| steps(row, synonym, given.get(name), broker).into_iter().next());
+        step.and_then(|step| step.value).and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    let (least, most) = (value("min.compaction.lag.ms"), value("max.compaction.lag.ms"));
+    if least > most {
+        return Err(SettingError::BadValue {
+            name: "min.compaction.lag.ms",
+            value: least.to_string(),
+            allowed: format!("at most max.compaction.lag.ms, which is {most}"),
+        });
+    }
+    Ok(())
+}
+
 /// The way to the value of a topic's setting, from the one in force down to the default.
 pub fn steps(
     row: &'static Row,
@@ -84,8 +122,8 @@ pub fn steps(
         steps.push(Step { name: row.name, value: Some(value.clone()), source: Source::Topic });
     }
     for (name, scale) in synonyms(synonym) {
-        if let Some(value) = broker.given(name) {
-            steps.push(Step { name, value: Some(scaled(value, scale)), source: Source::Broker });
+        for (origin, value) in broker.layers(name) {
+            steps.push(Step { name, value: Some(scaled(value, scale)), source: origin.into() });
         }
     }
     let name = synonyms(synonym).last().map_or(row.name, |(name, _)| name);

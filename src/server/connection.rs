@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::io::AsyncWrite;
+
 use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
 use super::end::End;
@@ -328,9 +330,15 @@ impl<S: Service> Future for Connection<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         let this = self.get_mut();
-        if let Err(end) = this.turn(cx) {
-            return Poll::Ready(end);
+        let end = match this.turn(cx) {
+            Err(end) => Some(end),
+            Ok(()) => this.time(cx),
+        };
+        let Some(end) = end else { return Poll::Pending };
+        if this.stream.is_tls() {
+            // TLS's own goodbye, if the socket takes it at once.
+            let _ = Pin::new(&mut this.stream).poll_shutdown(cx);
         }
-        this.time(cx).map_or(Poll::Pending, Poll::Ready)
+        Poll::Ready(end)
     }
 }

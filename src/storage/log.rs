@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::epochs::Epochs;
 use super::folder::Entry;
-use super::producers::Producers;
+use super::producers::{ActiveProducer, Producers};
 use super::segment::Segment;
 use super::{Folder, LogSettings, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
@@ -299,6 +299,14 @@ impl Log {
     pub fn epoch_end(&self, epoch: i32) -> Result<Option<(i32, i64)>, StorageError> {
         let writer = held(&self.core()?.writer);
         Ok(writer.epochs.end_of(epoch, self.log_end()))
+    }
+
+    /// The idempotent producers that the log remembers, by id.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn active_producers(&self) -> Result<Vec<ActiveProducer>, StorageError> {
+        Ok(held(&self.core()?.writer).producers.active())
     }
 
     /// Forgets producers idle for longer than the settings say.

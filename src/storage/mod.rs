@@ -25,6 +25,7 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use folder::{Folder, FolderOptions};
 pub use log::{Appended, Log, ReadPlan, Recovered, Retained, TimedOffset};
+pub use producers::ActiveProducer;
 pub use settings::LogSettings;
 
 /// Takes a mutex whatever happened to another holder: what the locks here guard is put right before anything can panic.

@@ -44,6 +44,23 @@ struct Producer {
     transaction_from: i64,
 }
 
+/// What is known of one producer (DescribeProducers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// The last sequence it wrote; -1 for none.
+    pub last_sequence: i32,
+    /// When it last wrote, ms since 1970; -1 for never.
+    pub last_timestamp: i64,
+    /// The epoch of the coordinator that last ended a transaction of it; -1 for none.
+    pub coordinator_epoch: i32,
+    /// First offset of the transaction under way; -1 for none.
+    pub transaction_from: i64,
+}
+
 /// All producers of one log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Producers {
@@ -72,6 +89,21 @@ fn sequence_back(last: i32, by: i32) -> i32 {
 impl Producers {
     pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    /// All of them, by id.
+    pub(super) fn active(&self) -> Vec<ActiveProducer> {
+        let active = |(&producer_id, known): (&i64, &Producer)| ActiveProducer {
+            producer_id,
+            epoch: known.epoch,
+            last_sequence: known.batches.back().map_or(-1, |last| last.last_sequence),
+            last_timestamp: known.last_timestamp,
+            coordinator_epoch: known.coordinator_epoch,
+            transaction_from: known.transaction_from,
+        };
+        let mut all: Vec<ActiveProducer> = self.by_id.iter().map(active).collect();
+        all.sort_unstable_by_key(|producer| producer.producer_id);
+        all
     }
 
     /// Judges a client's batch before it is written.

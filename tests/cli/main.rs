@@ -3,11 +3,15 @@
 //! (`tests/kafka/commands.py` does this with Apache Kafka, and knows which cases can not).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
+#[path = "../wire/authority.rs"]
+mod authority;
 mod data;
 mod house;
 mod must_show;
 mod pipeline;
 mod prometheus;
+mod secure;
 mod segment;
 mod status;
 

@@ -1,6 +1,7 @@
 //! Raw bytes against a real server: what any peer may send is answered or the connection closed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod authority;
 mod child;
 mod flood;
 mod hostile;
@@ -12,3 +13,4 @@ mod peer;
 mod prometheus;
 mod real;
 mod stand_in;
+mod tls;

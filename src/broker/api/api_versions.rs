@@ -1,15 +1,26 @@
 //! ApiVersions (18), versions 0 to 4: built from the table of what is served, never typed twice. Any other version is
 //! answered in version 0 with UNSUPPORTED_VERSION and the versions of this API (KIP-511). Refuses client names that
-//! KIP-511 does not allow. No features are named: none is needed to speak to one node.
+//! KIP-511 does not allow. From 3 on with the features that this build knows and the levels they are finalized at
+//! (KIP-584); below 4 without those whose lowest level is 0, which older clients do not take.
+
+use std::sync::Arc;
 
 use super::answer::{Outcome, encode};
 use super::{Part, Reply, SERVED};
+use crate::broker::Broker;
+use crate::broker::catalog::FEATURES;
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
-use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use crate::wire::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
-pub(super) async fn handle(version: i16, request: ApiVersionsRequest) -> ApiVersionsResponse {
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    version: i16,
+    request: ApiVersionsRequest,
+) -> ApiVersionsResponse {
     let named =
         is_client_name(&request.client_software_name) && is_client_name(&request.client_software_version);
     if version >= 3 && !named {
@@ -18,8 +29,26 @@ pub(super) async fn handle(version: i16, request: ApiVersionsRequest) -> ApiVers
             ..ApiVersionsResponse::default()
         };
     }
+    let supported = FEATURES.iter().filter(|feature| version >= 4 || feature.min > 0);
+    let (finalized, epoch) = broker.features();
     ApiVersionsResponse {
         api_keys: SERVED.iter().copied().map(said).collect(),
+        supported_features: supported
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.to_owned(),
+                min_version: feature.min,
+                max_version: feature.max,
+            })
+            .collect(),
+        finalized_features_epoch: epoch,
+        finalized_features: finalized
+            .into_iter()
+            .map(|(name, level)| FinalizedFeatureKey {
+                name,
+                max_version_level: level,
+                min_version_level: level,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     }
 }

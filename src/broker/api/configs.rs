@@ -2,14 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use crate::broker::settings::dynamic::is_dynamic;
+use crate::broker::settings::group::{GROUP, GroupRow};
 use crate::broker::settings::table::TOPIC;
-use crate::broker::settings::{BROKER, Kind, Row, Settings};
+use crate::broker::settings::{BROKER, Kind, Origin, Row, Settings};
 use crate::broker::topic_settings::{Source, Step, steps};
+
+/// Kafka's numbers of kinds of resources (`ConfigResource.Type`).
+pub(super) mod resource {
+    pub(in super::super) const TOPIC: i8 = 2;
+    pub(in super::super) const BROKER: i8 = 4;
+    pub(in super::super) const BROKER_LOGGER: i8 = 8;
+    pub(in super::super) const CLIENT_METRICS: i8 = 16;
+    pub(in super::super) const GROUP: i8 = 32;
+}
 
 /// A setting with the way to its value: the first step is the one in force.
 pub(super) struct Described {
     pub(super) row: &'static Row,
     pub(super) steps: Vec<Step>,
+    /// It can not be changed while the broker runs.
+    pub(super) read_only: bool,
 }
 
 impl Described {
@@ -32,14 +45,20 @@ impl Described {
 /// Kafka's numbers of sources (`DescribeConfigsResponse.ConfigSource`).
 mod source {
     pub(super) const TOPIC: i8 = 1;
+    pub(super) const THIS_BROKER: i8 = 2;
+    pub(super) const ALL_BROKERS: i8 = 3;
     pub(super) const STATIC_BROKER: i8 = 4;
     pub(super) const DEFAULT: i8 = 5;
+    pub(super) const GROUP: i8 = 8;
 }
 
 /// A source as its number.
 pub(super) fn number(of: Source) -> i8 {
     match of {
         Source::Topic => source::TOPIC,
+        Source::Group => source::GROUP,
+        Source::ThisBroker => source::THIS_BROKER,
+        Source::AllBrokers => source::ALL_BROKERS,
         Source::Broker => source::STATIC_BROKER,
         Source::Default => source::DEFAULT,
     }
@@ -61,28 +80,61 @@ pub(super) fn kind_number(kind: Kind) -> i8 {
 }
 
 /// All settings of a topic on which `given` was set.
-pub(super) fn of_topic<'a>(
-    given: &'a BTreeMap<String, String>,
-    broker: &'a Settings,
-) -> impl Iterator<Item = Described> + 'a {
+pub(super) fn of_topic(given: &BTreeMap<String, String>, broker: &Settings) -> Vec<Described> {
     TOPIC
         .iter()
-        .map(move |(row, synonym)| Described { row, steps: steps(row, synonym, given.get(row.name), broker) })
+        .map(|(row, synonym)| Described {
+            row,
+            steps: steps(row, synonym, given.get(row.name), broker),
+            read_only: false,
+        })
+        .collect()
 }
 
-/// All settings of the broker.
-pub(super) fn of_broker(settings: &Settings) -> impl Iterator<Item = Described> + '_ {
-    BROKER.iter().map(move |row| {
+/// All settings of this broker.
+pub(super) fn of_broker(settings: &Settings) -> Vec<Described> {
+    let described = |row: &'static Row| {
         let default = match row.name {
             "node.id" | "broker.id" => Some(settings.node_id().to_string()),
             _ => row.default.map(str::to_owned),
         };
-        let given = settings.given(row.name).map(|value| Step {
+        let mut steps = layers(settings, row.name);
+        steps.push(Step { name: row.name, value: default, source: Source::Default });
+        Described { row, steps, read_only: !is_dynamic(row.name) }
+    };
+    BROKER.iter().map(described).collect()
+}
+
+/// What is set as the default of all brokers.
+pub(super) fn of_all_brokers(settings: &Settings) -> Vec<Described> {
+    let described = |row: &'static Row| {
+        let steps: Vec<Step> =
+            layers(settings, row.name).into_iter().filter(|step| step.source == Source::AllBrokers).collect();
+        (!steps.is_empty()).then_some(Described { row, steps, read_only: false })
+    };
+    BROKER.iter().filter_map(described).collect()
+}
+
+/// All settings of a group on which `given` was set.
+pub(super) fn of_group(given: &BTreeMap<String, String>, broker: &Settings) -> Vec<Described> {
+    let described = |group: &'static GroupRow| {
+        let row = &group.row;
+        let set = given.get(row.name).map(|value| Step {
             name: row.name,
-            value: Some(value.to_owned()),
-            source: Source::Broker,
+            value: Some(value.clone()),
+            source: Source::Group,
         });
-        let last = Step { name: row.name, value: default, source: Source::Default };
-        Described { row, steps: given.into_iter().chain([last]).collect() }
-    })
+        let name = if group.synonym.is_empty() { row.name } else { group.synonym };
+        let last = Step { name, value: row.default.map(str::to_owned), source: Source::Default };
+        let steps = set.into_iter().chain(layers(broker, group.synonym)).chain([last]).collect();
+        Described { row, steps, read_only: false }
+    };
+    GROUP.iter().map(described).collect()
+}
+
+/// The values that were given for a broker setting, strongest first.
+fn layers(settings: &Settings, name: &'static str) -> Vec<Step> {
+    let step =
+        |(origin, value): (Origin, &str)| Step { name, value: Some(value.to_owned()), source: origin.into() };
+    settings.layers(name).map(step).collect()
 }

@@ -1,13 +1,16 @@
 //! CreateTopics (19), versions 2 to 7: topics with their settings, on disk (folders too) when answered. -1 partitions
 //! or replicas is the broker's default. Refuses unknown or bad settings (INVALID_CONFIG), replicas other than one,
-//! assignments to other nodes, names that are taken, and a name that one request holds twice.
+//! assignments to other nodes, names that are taken, a name that one request holds twice, and more than 10,000
+//! partitions at once (POLICY_VIOLATION).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{configs, error};
+use super::operations::{self, Refused};
+use super::{assignment, configs, error};
+use crate::auth::acl::Operation;
 use crate::broker::catalog::NewTopic;
-use crate::broker::{AdminError, Broker, topic_settings};
+use crate::broker::{AdminError, Broker, Peer, topic_settings};
 use crate::model::id::TopicId;
 use crate::model::name::{CLUSTER_METADATA, check_topic};
 use crate::wire::error::ErrorCode;
@@ -16,10 +19,12 @@ use crate::wire::messages::create_topics::{
     CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 
-type Refused = (ErrorCode, String);
+/// Most partitions that one request makes (Kafka's `MAX_PARTITIONS_PER_BATCH`).
+const MAX_AT_ONCE: i64 = 10_000;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
@@ -27,19 +32,23 @@ pub(super) async fn handle(
     for topic in &request.topics {
         *times.entry(topic.name.as_str()).or_default() += 1;
     }
-    let checked: Vec<(String, Result<NewTopic, Refused>)> = request
-        .topics
-        .iter()
-        .map(|topic| {
-            let twice = times.get(topic.name.as_str()).is_some_and(|times| *times > 1);
-            let new = if twice {
+    let too_many = request.topics.iter().map(partitions_of).sum::<i64>() > MAX_AT_ONCE;
+    let mut checked: Vec<(String, Result<NewTopic, Refused>)> = Vec::with_capacity(times.len());
+    for topic in &request.topics {
+        // A name that is there several times has one answer.
+        let new = match times.remove(topic.name.as_str()) {
+            None => continue,
+            _ if too_many => {
+                let text = format!("one request makes at most {MAX_AT_ONCE} partitions");
+                Err((ErrorCode::POLICY_VIOLATION, text))
+            }
+            Some(1) => permitted(broker, peer, &topic.name).and_then(|()| new_topic(broker, topic)),
+            Some(_) => {
                 Err((ErrorCode::INVALID_REQUEST, "the request names this topic more than once".to_owned()))
-            } else {
-                new_topic(broker, topic)
-            };
-            (topic.name.clone(), new)
-        })
-        .collect();
+            }
+        };
+        checked.push((topic.name.clone(), new));
+    }
     let validate_only = request.validate_only;
     let wanted: Vec<NewTopic> = checked.iter().filter_map(|(_, new)| new.as_ref().ok().cloned()).collect();
     let made = broker.blocking(move |broker| make(broker, &wanted, validate_only)).await;
@@ -50,9 +59,20 @@ pub(super) async fn handle(
             Some(Err(error)) => Err((error::of_admin(&error), error.to_string())),
             None => Err((ErrorCode::UNKNOWN_SERVER_ERROR, "the broker is closing".to_owned())),
         });
-        result(broker, version, name, done)
+        result(broker, peer, version, name, done)
     });
     CreateTopicsResponse { topics: topics.collect(), ..CreateTopicsResponse::default() }
+}
+
+fn partitions_of(topic: &CreatableTopic) -> i64 {
+    i64::from(topic.num_partitions).max(topic.assignments.len() as i64).max(1)
+}
+
+fn permitted(broker: &Broker, peer: &Peer, name: &str) -> Result<(), Refused> {
+    if operations::cluster(broker, peer, Operation::Create).is_ok() {
+        return Ok(());
+    }
+    operations::topic(broker, peer, Operation::Create, name)
 }
 
 /// Makes the topics, or only checks them; answers their ids (zero where only checked).
@@ -86,7 +106,10 @@ fn new_topic(broker: &Broker, asked: &CreatableTopic) -> Result<NewTopic, Refuse
         }
         (assigned(&asked.assignments, broker.node_id())?, 1)
     };
-    Ok(NewTopic { name: asked.name.clone(), partitions, replication_factor, configs: configs_of(asked)? })
+    let configs = configs_of(asked)?;
+    topic_settings::check_together(&configs, &broker.settings())
+        .map_err(|error| (error::of_setting(&error), error.to_string()))?;
+    Ok(NewTopic { name: asked.name.clone(), partitions, replication_factor, configs })
 }
 
 /// The number of partitions that assignments describe: all from 0 on, each on this node alone.
@@ -98,11 +121,8 @@ fn assigned(assignments: &[CreatableReplicaAssignment], node: i32) -> Result<i32
     if indexes.iter().zip(0..count).any(|(index, expected)| *index != expected) {
         return refused("the assignments must be of partitions 0, 1, 2 and so on, each once".to_owned());
     }
-    if let Some(other) = assignments.iter().find(|assignment| assignment.broker_ids != [node]) {
-        return refused(format!(
-            "partition {} is assigned to {:?}; the only broker is {node}",
-            other.partition_index, other.broker_ids
-        ));
+    for assignment in assignments {
+        assignment::check(&assignment.broker_ids, node)?;
     }
     Ok(count)
 }
@@ -122,6 +142,7 @@ fn configs_of(asked: &CreatableTopic) -> Result<BTreeMap<String, String>, Refuse
 
 fn result(
     broker: &Broker,
+    peer: &Peer,
     version: i16,
     name: String,
     done: Result<(NewTopic, TopicId), Refused>,
@@ -134,6 +155,7 @@ fn result(
                 name,
                 error_code,
                 error_message,
+                configs: (version >= 5).then(Vec::new),
                 ..CreatableTopicResult::default()
             };
         }
@@ -145,8 +167,17 @@ fn result(
         config_source: described.source(),
         is_sensitive: described.is_sensitive(),
     };
-    let configs =
-        (version >= 5).then(|| configs::of_topic(&new.configs, broker.settings()).map(said).collect());
+    if version >= 5 && operations::topic(broker, peer, Operation::DescribeConfigs, &name).is_err() {
+        return CreatableTopicResult {
+            name,
+            topic_id,
+            topic_config_error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+            configs: Some(Vec::new()),
+            ..CreatableTopicResult::default()
+        };
+    }
+    let configs = (version >= 5)
+        .then(|| configs::of_topic(&new.configs, &broker.settings()).into_iter().map(said).collect());
     CreatableTopicResult {
         name,
         topic_id,

@@ -2,10 +2,13 @@
 //! answered. Refuses internal topics, topics named both ways or neither, and all of it where `delete.topic.enable` is
 //! false.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error;
-use crate::broker::Broker;
+use super::operations::{self, Refused};
+use crate::auth::acl::Operation;
+use crate::broker::{Broker, Peer, Topic};
 use crate::model::id::TopicId;
 use crate::model::name::is_internal;
 use crate::wire::error::ErrorCode;
@@ -15,6 +18,7 @@ use crate::wire::messages::delete_topics::{
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
@@ -32,9 +36,16 @@ pub(super) async fn handle(
         let responses = asked.into_iter().map(refused).collect();
         return DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() };
     }
-    let done =
-        broker.blocking(move |broker| asked.into_iter().map(|one| delete(broker, one)).collect::<Vec<_>>());
-    let responses = done.await.unwrap_or_default();
+    let mut times: HashMap<(Option<String>, TopicId), usize> = HashMap::new();
+    for one in &asked {
+        *times.entry((one.name.clone(), one.topic_id)).or_default() += 1;
+    }
+    let mut responses = Vec::with_capacity(times.len());
+    for one in asked {
+        // A topic that is there several times has one answer.
+        let Some(times) = times.remove(&(one.name.clone(), one.topic_id)) else { continue };
+        responses.push(delete(broker, peer, one, times > 1).await);
+    }
     for gone in responses.iter().filter(|response| response.error_code == ErrorCode::NONE) {
         let name = gone.name.as_deref().unwrap_or_default();
         if let Err(error) = broker.groups().topic_deleted(broker, name).await {
@@ -45,32 +56,56 @@ pub(super) async fn handle(
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
 }
 
-fn delete(broker: &Broker, asked: DeleteTopicState) -> DeletableTopicResult {
-    let (name, id) = (asked.name, asked.topic_id);
-    let found = match &name {
-        Some(_) if !id.is_zero() => {
-            Err((ErrorCode::INVALID_REQUEST, "both a name and an id are given".to_owned()))
-        }
-        None if id.is_zero() => {
-            Err((ErrorCode::INVALID_REQUEST, "neither a name nor an id is given".to_owned()))
-        }
-        Some(name) => broker
-            .topic(name)
-            .ok_or_else(|| (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}"))),
-        None => broker
-            .topic_by_id(&id)
-            .ok_or_else(|| (ErrorCode::UNKNOWN_TOPIC_ID, format!("no topic has the id {id}"))),
-    };
-    let topic = match found {
+async fn delete(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    asked: DeleteTopicState,
+    twice: bool,
+) -> DeletableTopicResult {
+    let topic = match find(broker, peer, &asked, twice) {
         Ok(topic) => topic,
-        Err(refused) => return say(name, id, Err(refused)),
+        Err(refused) => return say(asked.name, asked.topic_id, Err(refused)),
     };
-    let done = if is_internal(topic.name()) {
+    let name = topic.name().to_string();
+    let done = if is_internal(&name) {
         Err((ErrorCode::INVALID_REQUEST, "internal topics are the broker's own".to_owned()))
     } else {
-        broker.delete_topic(topic.name()).map_err(|error| (error::of_admin(&error), error.to_string()))
+        let gone = name.clone();
+        match broker.blocking(move |broker| broker.delete_topic(&gone)).await {
+            Ok(done) => done.map_err(|error| (error::of_admin(&error), error.to_string())),
+            Err(error) => Err((error::of_broker(&error), error.to_string())),
+        }
     };
-    say(Some(topic.name().to_string()), topic.id(), done)
+    say(Some(name), topic.id(), done)
+}
+
+/// The topic that is meant. Whoever may not see it is not told whether there is one, nor the name of an id.
+fn find(broker: &Broker, peer: &Peer, asked: &DeleteTopicState, twice: bool) -> Result<Arc<Topic>, Refused> {
+    let (name, id) = (asked.name.as_deref(), &asked.topic_id);
+    let invalid = |text: &str| Err((ErrorCode::INVALID_REQUEST, text.to_owned()));
+    let topic = match name {
+        _ if twice => return invalid("the request names this topic more than once"),
+        Some(_) if !id.is_zero() => return invalid("both a name and an id are given"),
+        None if id.is_zero() => return invalid("neither a name nor an id is given"),
+        Some(name) => {
+            let Some(topic) = broker.topic(name) else {
+                operations::topic(broker, peer, Operation::Describe, name)?;
+                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}")));
+            };
+            topic
+        }
+        None => {
+            let unknown = || (ErrorCode::UNKNOWN_TOPIC_ID, format!("no topic has the id {id}"));
+            let topic = broker.topic_by_id(id).ok_or_else(unknown)?;
+            if operations::topic(broker, peer, Operation::Describe, topic.name()).is_err() {
+                let text = "this topic is not yours to delete".to_owned();
+                return Err((ErrorCode::TOPIC_AUTHORIZATION_FAILED, text));
+            }
+            topic
+        }
+    };
+    operations::topic(broker, peer, Operation::Delete, topic.name())?;
+    Ok(topic)
 }
 
 fn say(

@@ -1,10 +1,15 @@
-//! DescribeConfigs (32), versions 1 to 4: settings of topics and of this node, with sources, synonyms and what they
-//! mean. The defaults of all brokers (an empty name) are none. Refuses other kinds of resources.
+//! DescribeConfigs (32), versions 1 to 4: settings of topics, of this node, of the default of all brokers and of
+//! groups, with sources, synonyms and what they mean. Loggers there are none but the root; no client metrics are kept.
+//! Refuses other kinds of resources.
 
 use std::sync::Arc;
 
-use super::configs::{self, Described};
-use crate::broker::Broker;
+use super::configs::{self, Described, resource};
+use super::operations::{self, Refused};
+use crate::auth::acl::Operation;
+use crate::broker::catalog::ResourceKind;
+use crate::broker::topic_settings::Step;
+use crate::broker::{Broker, Peer};
 use crate::model::name::check_topic;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::describe_configs::{
@@ -12,82 +17,114 @@ use crate::wire::messages::describe_configs::{
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
-/// Kafka's numbers of kinds of resources (`ConfigResource.Type`).
-mod resource {
-    pub(super) const TOPIC: i8 = 2;
-    pub(super) const BROKER: i8 = 4;
-}
+/// The source of a logger's level (`DescribeConfigsResponse.ConfigSource`).
+const LOGGER_SOURCE: i8 = 6;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let document = version >= 3 && request.include_documentation;
     let results = request.resources.into_iter().map(|asked| {
-        let keys = asked.configuration_keys.clone();
-        let wanted = |described: &Described| {
-            keys.as_ref().is_none_or(|keys| keys.iter().any(|key| key == described.row.name))
-        };
+        // No keys and an empty list of them both mean all, as in Kafka.
+        let keys = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+        let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key == name));
         let mut result = DescribeConfigsResult {
             resource_type: asked.resource_type,
-            resource_name: asked.resource_name.clone(),
+            error_message: Some(String::new()),
             ..DescribeConfigsResult::default()
         };
-        match describe(broker, &asked) {
-            Ok((described, read_only)) => {
-                let said = |one: &Described| say(one, read_only, request.include_synonyms, document);
-                result.configs = described.iter().filter(|one| wanted(one)).map(said).collect();
+        match describe(broker, peer, &asked) {
+            Ok(Found::Settings(described)) => {
+                let said = |one: &Described| say(one, request.include_synonyms, document);
+                result.configs = described.iter().filter(|one| wanted(one.row.name)).map(said).collect();
             }
+            Ok(Found::Loggers) => result.configs = loggers().filter(|one| wanted(&one.name)).collect(),
             Err((code, message)) => {
                 result.error_code = code;
                 result.error_message = Some(message);
             }
         }
+        result.resource_name = asked.resource_name;
         result
     });
     DescribeConfigsResponse { results: results.collect(), ..DescribeConfigsResponse::default() }
 }
 
-/// All settings of what is asked for, and whether they can not be changed while the broker runs.
-fn describe(
-    broker: &Broker,
-    asked: &DescribeConfigsResource,
-) -> Result<(Vec<Described>, bool), (ErrorCode, String)> {
+enum Found {
+    Settings(Vec<Described>),
+    Loggers,
+}
+
+/// All settings of what is asked for.
+fn describe(broker: &Broker, peer: &Peer, asked: &DescribeConfigsResource) -> Result<Found, Refused> {
     let name = asked.resource_name.as_str();
-    match asked.resource_type {
+    let settings = broker.settings();
+    let invalid = |text: &str| Err((ErrorCode::INVALID_REQUEST, text.to_owned()));
+    let found = match asked.resource_type {
         resource::TOPIC => {
-            if let Err(error) = check_topic(name) {
-                return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, error.to_string()));
-            }
+            operations::topic(broker, peer, Operation::DescribeConfigs, name)?;
+            check_topic(name).map_err(|error| (ErrorCode::INVALID_TOPIC_EXCEPTION, error.to_string()))?;
             let Some(topic) = broker.topic(name) else {
                 return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}")));
             };
-            let settings = topic.settings();
-            Ok((configs::of_topic(&settings.given, broker.settings()).collect(), false))
+            configs::of_topic(&topic.settings().given, &settings)
         }
-        resource::BROKER if name.is_empty() => Ok((Vec::new(), true)),
-        resource::BROKER if name.parse() == Ok(broker.node_id()) => {
-            Ok((configs::of_broker(broker.settings()).collect(), true))
+        resource::GROUP => {
+            operations::group(broker, peer, Operation::DescribeConfigs, name)?;
+            if name.is_empty() {
+                return invalid("a group's name is not empty");
+            }
+            configs::of_group(&broker.settings_of(ResourceKind::Group, name), &settings)
         }
-        resource::BROKER => {
-            let node = broker.node_id();
-            Err((ErrorCode::INVALID_REQUEST, format!("this is broker {node}, not {name}")))
+        resource::BROKER | resource::BROKER_LOGGER | resource::CLIENT_METRICS => {
+            operations::cluster(broker, peer, Operation::DescribeConfigs)?;
+            match asked.resource_type {
+                resource::CLIENT_METRICS if name.is_empty() => {
+                    return invalid("the name of a subscription to client metrics is not empty");
+                }
+                resource::CLIENT_METRICS => Vec::new(),
+                resource::BROKER if name.is_empty() => configs::of_all_brokers(&settings),
+                other => {
+                    this_node(broker, name)?;
+                    if other == resource::BROKER_LOGGER {
+                        return Ok(Found::Loggers);
+                    }
+                    configs::of_broker(&settings)
+                }
+            }
         }
-        other => {
-            Err((ErrorCode::INVALID_REQUEST, format!("settings of resource type {other} are not kept here")))
-        }
+        other => return invalid(&format!("there are no settings of resource type {other}")),
+    };
+    Ok(Found::Settings(found))
+}
+
+/// Whether `name` is this node's id.
+pub(super) fn this_node(broker: &Broker, name: &str) -> Result<(), Refused> {
+    let node = broker.node_id();
+    match name.parse::<i32>() {
+        Ok(id) if id == node => Ok(()),
+        Ok(_) => Err((ErrorCode::INVALID_REQUEST, format!("this is broker {node}, not {name}"))),
+        Err(_) => Err((ErrorCode::INVALID_REQUEST, format!("a broker's id is a number, not {name:?}"))),
     }
 }
 
-fn say(
-    described: &Described,
-    read_only: bool,
-    synonyms: bool,
-    document: bool,
-) -> DescribeConfigsResourceResult {
+/// The one logger there is. Its level is chosen where the daemon is started.
+fn loggers() -> impl Iterator<Item = DescribeConfigsResourceResult> {
+    std::iter::once(DescribeConfigsResourceResult {
+        name: "root".to_owned(),
+        value: Some("INFO".to_owned()),
+        read_only: true,
+        config_source: LOGGER_SOURCE,
+        ..DescribeConfigsResourceResult::default()
+    })
+}
+
+fn say(described: &Described, synonyms: bool, document: bool) -> DescribeConfigsResourceResult {
     let sensitive = described.is_sensitive();
-    let synonym = |step: &crate::broker::topic_settings::Step| DescribeConfigsSynonym {
+    let synonym = |step: &Step| DescribeConfigsSynonym {
         name: step.name.to_owned(),
         value: if sensitive { None } else { step.value.clone() },
         source: configs::number(step.source),
@@ -95,7 +132,7 @@ fn say(
     DescribeConfigsResourceResult {
         name: described.row.name.to_owned(),
         value: described.value(),
-        read_only,
+        read_only: described.read_only,
         config_source: described.source(),
         is_sensitive: sensitive,
         synonyms: if synonyms { described.steps.iter().map(synonym).collect() } else { Vec::new() },

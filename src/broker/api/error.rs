@@ -36,7 +36,8 @@ fn of_refusal(refusal: &Refusal) -> ErrorCode {
         Refusal::BadName(_) | Refusal::Collides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
         Refusal::Exists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
         Refusal::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        Refusal::Partitions(_) => ErrorCode::INVALID_PARTITIONS,
+        Refusal::Partitions(_) | Refusal::NotMore { .. } => ErrorCode::INVALID_PARTITIONS,
+        Refusal::Feature { .. } => ErrorCode::FEATURE_UPDATE_FAILED,
         Refusal::Replicas(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
     }
 }
@@ -44,9 +45,10 @@ fn of_refusal(refusal: &Refusal) -> ErrorCode {
 /// Of a refused setting.
 pub(super) fn of_setting(error: &SettingError) -> ErrorCode {
     match error {
-        SettingError::Unknown { .. } | SettingError::BadValue { .. } | SettingError::Refused { .. } => {
-            ErrorCode::INVALID_CONFIG
-        }
+        SettingError::Unknown { .. }
+        | SettingError::BadValue { .. }
+        | SettingError::Refused { .. }
+        | SettingError::ReadOnly { .. } => ErrorCode::INVALID_CONFIG,
     }
 }
 

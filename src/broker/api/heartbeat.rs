@@ -19,6 +19,7 @@ pub async fn handle(
         generation: request.generation_id,
         member_id: &request.member_id,
         instance_id: request.group_instance_id.as_deref(),
+        knows_epochs: false,
     };
     let result = broker.groups().heartbeat(broker, &request.group_id, from).await;
     HeartbeatResponse { error_code: outcome(result), ..HeartbeatResponse::default() }

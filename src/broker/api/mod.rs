@@ -1,13 +1,32 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in a
 //! table of `families` is never served.
 
+mod access_words;
+mod alter;
+mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod answer;
 mod api_versions;
+mod assignment;
 mod configs;
+mod create_acls;
+mod create_partitions;
 mod create_topics;
+mod delete_acls;
+mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_cluster;
 mod describe_configs;
 pub mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod error;
 mod families;
 mod fetch;
@@ -16,16 +35,24 @@ pub mod find_coordinator;
 mod gate;
 mod group_code;
 pub mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+mod list_config_resources;
 pub mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+mod offset_for_leader_epoch;
+mod operations;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 pub mod sync_group;
+mod update_features;
 
 pub use answer::{Outcome, Part, Reply};
 pub use families::SERVED;
@@ -61,8 +88,10 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
         ));
     }
     match key {
-        ApiKey::Produce => produce::call(broker, header, body).await,
-        ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
+        ApiKey::Produce => produce::call(broker, peer, header, body).await,
+        ApiKey::Fetch => Box::pin(fetch::call(broker, peer, header, body)).await,
+        ApiKey::SaslHandshake => Box::pin(sasl_handshake::call(broker, peer, header, body)).await,
+        ApiKey::SaslAuthenticate => Box::pin(sasl_authenticate::call(broker, peer, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,
     }
 }

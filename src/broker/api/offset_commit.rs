@@ -46,6 +46,7 @@ pub async fn handle(
         generation: request.generation_id_or_member_epoch,
         member_id: &request.member_id,
         instance_id: request.group_instance_id.as_deref(),
+        knows_epochs: version >= 9,
     };
     let retention_ms = Some(request.retention_time_ms).filter(|&ms| ms >= 0);
     let group = request.group_id.into();

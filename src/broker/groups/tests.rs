@@ -205,7 +205,7 @@ impl World {
     }
 
     fn heartbeat(&mut self, generation: i32, member_id: &str) -> Result<(), GroupError> {
-        let from = Sender { generation, member_id, instance_id: None };
+        let from = Sender { generation, member_id, instance_id: None, knows_epochs: true };
         self.core.heartbeat("g", from, self.now)
     }
 
@@ -223,7 +223,7 @@ impl World {
         topic: &str,
         offset: i64,
     ) -> Result<(), GroupError> {
-        let from = Sender { generation, member_id, instance_id: None };
+        let from = Sender { generation, member_id, instance_id: None, knows_epochs: true };
         let offset = NewOffset {
             topic: topic.into(),
             topic_id: Default::default(),

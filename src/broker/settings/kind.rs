@@ -76,6 +76,8 @@ pub enum Allowed {
     NotEmpty,
     /// `*`, or pairs `partition:broker`.
     Replicas,
+    /// `latest`, `earliest`, or `by_duration:` and a duration (ISO 8601).
+    ResetOffset,
 }
 
 impl Row {
@@ -133,6 +135,10 @@ impl Row {
                 .filter(|word| !word.is_empty())
                 .all(|word| words.contains(&word)),
             Allowed::NotEmpty => !value.is_empty(),
+            Allowed::ResetOffset => {
+                matches!(value, "latest" | "earliest")
+                    || value.strip_prefix("by_duration:").is_some_and(is_duration)
+            }
             Allowed::Replicas => value.is_empty() || value == "*" || value.split(',').all(is_replica),
             _ => true,
         }
@@ -164,8 +170,31 @@ impl Row {
             Allowed::AnyOf(words) => format!("a list of any of {}", words.join(", ")),
             Allowed::NotEmpty => format!("{kind} that is not empty"),
             Allowed::Replicas => "* or a list of partition:broker".to_owned(),
+            Allowed::ResetOffset => {
+                "latest, earliest, or by_duration: and a duration such as PT1H".to_owned()
+            }
         }
     }
+}
+
+/// `PnDTnHnMn.nS` with at least one part, none of them negative.
+fn is_duration(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('P') else { return false };
+    let (days, times) = rest.split_once('T').unwrap_or((rest, ""));
+    let parts = |text: &str, units: &str| {
+        let mut units = units.chars();
+        let mut digits = String::new();
+        text.chars().all(|one| {
+            if one.is_ascii_digit() || one == '.' {
+                digits.push(one);
+                return true;
+            }
+            let number = std::mem::take(&mut digits);
+            number.parse::<f64>().is_ok() && units.any(|unit| unit == one)
+        }) && digits.is_empty()
+    };
+    let some = !days.is_empty() || !times.is_empty();
+    some && parts(days, "D") && parts(times, "HMS") && !rest.ends_with('T')
 }
 
 fn is_replica(pair: &str) -> bool {

@@ -1,18 +1,34 @@
 //! The broker's settings by Kafka's names: parsed, checked, with klog's own defaults; a name that is not in the table
 //! is never accepted.
 
+pub mod dynamic;
+pub mod group;
 pub mod kind;
 pub mod table;
 
 use std::collections::BTreeMap;
 
+use crate::auth::USER;
 pub use kind::{Allowed, Kind, Row, Stand};
 pub use table::BROKER;
 
-/// Broker settings: what was given, over the defaults.
+/// Broker settings: what was changed at run time, over what was given at start, over the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     given: BTreeMap<&'static str, String>,
+    own: BTreeMap<&'static str, String>,
+    all: BTreeMap<&'static str, String>,
+}
+
+/// Where a broker setting's value was given, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// At run time, for this broker.
+    ThisBroker,
+    /// At run time, as the default of all brokers.
+    AllBrokers,
+    /// At start.
+    Start,
 }
 
 /// Why a setting is refused.
@@ -46,6 +62,12 @@ pub enum SettingError {
         /// Why, and what to do instead.
         why: &'static str,
     },
+    /// The setting only counts when the broker starts.
+    #[error("{name} can not be changed while the broker runs; give it at start")]
+    ReadOnly {
+        /// The setting.
+        name: &'static str,
+    },
 }
 
 impl Settings {
@@ -77,22 +99,25 @@ impl Settings {
             self.given.remove(row.name);
             return Ok(());
         }
-        let kept = row.check(value).map_err(|allowed| SettingError::BadValue {
-            name: row.name,
-            value: shown(row, value),
-            allowed,
-        })?;
-        if let Stand::Refused(why) = row.stand
-            && Some(kept.as_str()) != row.default
-        {
-            return Err(SettingError::Refused { name: row.name, value: shown(row, value), why });
-        }
-        self.given.insert(row.name, kept);
+        self.given.insert(row.name, checked(row, value)?);
         Ok(())
     }
 
+    /// These settings with what was set at run time for this broker (`own`) and as the default of all brokers (`all`)
+    /// in place of what they had so. What can not be set so (any more) is passed over.
+    #[must_use]
+    pub fn with_dynamic(&self, own: &BTreeMap<String, String>, all: &BTreeMap<String, String>) -> Self {
+        let known = |pairs: &BTreeMap<String, String>| {
+            pairs.iter().filter_map(|(name, value)| check_dynamic(name, value).ok()).collect()
+        };
+        Self { given: self.given.clone(), own: known(own), all: known(all) }
+    }
+
     /// Rules between settings, and those that the table's ranges can not say.
-    fn check_together(&self) -> Result<(), SettingError> {
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_together(&self) -> Result<(), SettingError> {
         let refuse = |name: &'static str, allowed: &str| {
             let value = self.text(name).unwrap_or_default().to_owned();
             Err(SettingError::BadValue { name, value, allowed: allowed.to_owned() })
@@ -108,9 +133,31 @@ impl Settings {
         if self.int("group.min.session.timeout.ms") > self.int("group.max.session.timeout.ms") {
             return refuse("group.min.session.timeout.ms", "at most group.max.session.timeout.ms");
         }
+        self.check_groups()?;
+        if self.super_users().any(|user| user.strip_prefix(USER).is_none_or(str::is_empty)) {
+            return refuse("super.users", "User:NAME, with semicolons between several");
+        }
         for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
             if self.text(name).is_some() && self.int(name) == 0 {
                 return refuse(name, "-1 for ever, or a whole number from 1 on");
+            }
+        }
+        Ok(())
+    }
+
+    /// Defaults of group settings lie within the bounds of group settings.
+    fn check_groups(&self) -> Result<(), SettingError> {
+        for group in group::GROUP {
+            let (least, most) = group.bounds;
+            let value = if group.synonym.is_empty() { continue } else { self.int(group.synonym) };
+            let refuse = |allowed: String| {
+                Err(SettingError::BadValue { name: group.synonym, value: value.to_string(), allowed })
+            };
+            if !least.is_empty() && value < self.int(least) {
+                return refuse(format!("at least {least}, which is {}", self.int(least)));
+            }
+            if !most.is_empty() && value > self.int(most) {
+                return refuse(format!("at most {most}, which is {}", self.int(most)));
             }
         }
         Ok(())
@@ -133,7 +180,7 @@ impl Settings {
 
     /// A setting's value in force as text; `None` is null.
     pub fn text(&self, name: &'static str) -> Option<&str> {
-        if let Some(given) = self.given.get(name) {
+        if let Some(given) = self.given(name) {
             return Some(given);
         }
         let row = kind::find(BROKER, name, |row| row);
@@ -141,9 +188,16 @@ impl Settings {
         row.and_then(|row| row.default)
     }
 
-    /// The value that was given, if one was.
+    /// The value that was given, if one was: the strongest.
     pub fn given(&self, name: &str) -> Option<&str> {
-        self.given.get(name).map(String::as_str)
+        self.layers(name).next().map(|(_, value)| value)
+    }
+
+    /// All values that were given, with where, strongest first.
+    pub fn layers<'s>(&'s self, name: &str) -> impl Iterator<Item = (Origin, &'s str)> {
+        let layers =
+            [(Origin::ThisBroker, &self.own), (Origin::AllBrokers, &self.all), (Origin::Start, &self.given)];
+        layers.into_iter().filter_map(move |(origin, given)| Some((origin, given.get(name)?.as_str())))
     }
 
     /// Names that were given and have no effect here: to be said once at start-up.
@@ -164,12 +218,48 @@ impl Settings {
             .map(|row| (row.name, row.default, row.kafka_default))
     }
 
+    /// Who may do everything: the principals of `super.users`.
+    pub fn super_users(&self) -> impl Iterator<Item = &str> {
+        let users = self.text("super.users").unwrap_or_default();
+        users.split(';').map(str::trim).filter(|user| !user.is_empty())
+    }
+
     /// This node's id: `node.id`, else `broker.id`, else 1.
     pub fn node_id(&self) -> i32 {
         let given = |name: &'static str| {
             self.given(name).and_then(|text| text.parse::<i32>().ok()).filter(|id| *id >= 0)
         };
         given("node.id").or_else(|| given("broker.id")).unwrap_or(1)
+    }
+}
+
+/// Holds a setting that is to be changed at run time against the table; answers it as it is kept.
+///
+/// # Errors
+/// `Unknown`, `ReadOnly`, `BadValue`, `Refused`.
+pub fn check_dynamic(name: &str, value: &str) -> Result<(&'static str, String), SettingError> {
+    let Some(row) = kind::find(BROKER, name, |row| row) else {
+        let nearest = kind::nearest(name, BROKER.iter().map(|row| row.name));
+        return Err(SettingError::Unknown { name: name.to_owned(), nearest });
+    };
+    if !dynamic::is_dynamic(row.name) {
+        return Err(SettingError::ReadOnly { name: row.name });
+    }
+    Ok((row.name, checked(row, value)?))
+}
+
+/// Holds a value against its row; answers it as it is kept.
+fn checked(row: &Row, value: &str) -> Result<String, SettingError> {
+    let kept = row.check(value).map_err(|allowed| SettingError::BadValue {
+        name: row.name,
+        value: shown(row, value),
+        allowed,
+    })?;
+    match row.stand {
+        Stand::Refused(why) if Some(kept.as_str()) != row.default => {
+            Err(SettingError::Refused { name: row.name, value: shown(row, value), why })
+        }
+        _ => Ok(kept),
     }
 }
 
@@ -226,9 +316,14 @@ mod tests {
         }
         assert!(matches!(
             Settings::parse([("authorizer.class.name", "org.example.A")]),
-            Err(SettingError::Refused { .. })
+            Err(SettingError::BadValue { .. })
         ));
         assert!(Settings::parse([("authorizer.class.name", "")]).is_ok());
+        let users = Settings::parse([("super.users", "User:a; User:CN=b,O=x;")]).unwrap();
+        assert_eq!(users.super_users().collect::<Vec<_>>(), ["User:a", "User:CN=b,O=x"]);
+        for bad in ["alice", "User:", "Group:a"] {
+            assert!(Settings::parse([("super.users", bad)]).is_err(), "{bad}");
+        }
         assert!(Settings::parse([("listener.name.sasl.plain.sasl.jaas.config", "x")]).is_ok());
         assert!(Settings::parse([("listener.name.sasl.nonsense", "x")]).is_err());
     }

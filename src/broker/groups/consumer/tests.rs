@@ -1,0 +1,1 @@
+//! Scenarios of consumer groups over the pure core.
