@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::{Broker, Peer};
 use crate::model::name::CONSUMER_OFFSETS;
 use crate::wire::error::ErrorCode;
@@ -19,9 +20,10 @@ pub async fn handle(
     header: &RequestHeader,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let found = find(broker, request.key_type).await;
+    let key_type = request.key_type;
+    let found = find(broker, key_type).await;
     let (host, port) = peer.address();
-    let answer = |key: String| match found {
+    let answer = |key: String| match found.and_then(|()| allowed(broker, peer, key_type, &key)) {
         Ok(()) => Coordinator {
             key,
             node_id: broker.node_id(),
@@ -51,6 +53,17 @@ pub async fn handle(
         port: one.port,
         ..FindCoordinatorResponse::default()
     }
+}
+
+/// Whether the peer may know where a group or a transactional id is coordinated.
+fn allowed(broker: &Broker, peer: &Peer, key_type: i8, key: &str) -> Result<(), (ErrorCode, &'static str)> {
+    let (resource, refusal) = match key_type {
+        GROUP => (ResourceType::Group, ErrorCode::GROUP_AUTHORIZATION_FAILED),
+        _ => (ResourceType::TransactionalId, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+    };
+    broker
+        .may(peer, Operation::Describe, resource, key)
+        .map_err(|_| (refusal, "the client may not describe it"))
 }
 
 async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), (ErrorCode, &'static str)> {
