@@ -8,3 +8,4 @@ mod observe;
 mod produce;
 mod rig;
 mod topics;
+mod upkeep;
