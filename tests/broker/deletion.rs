@@ -62,7 +62,7 @@ async fn changed_settings_count_for_open_logs() {
     let partition = rig.broker.partition("t", 0).unwrap();
     assert_eq!(partition.log().durable_end(), 0);
     let given = BTreeMap::from([("max.message.bytes".to_owned(), "100".to_owned())]);
-    topic.change_settings(Arc::new(TopicSettings::of(given, rig.broker.settings())));
+    topic.change_settings(Arc::new(TopicSettings::of(given, &rig.broker.settings())));
     // Back to a sync for each batch: what waited is synced now.
     partition.durable(0).await.unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
