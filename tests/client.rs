@@ -33,7 +33,7 @@ impl Klog {
         let broker = Broker::open_on_this_machine(BrokerOptions::new(folder.path().join("data"))).unwrap();
         let address = Address::Unix(folder.path().join("klog.sock"));
         let listener = Listener::bind(&address, 64).unwrap();
-        let listeners = vec![ListenerOptions { listener, advertised: None }];
+        let listeners = vec![ListenerOptions::plain(listener)];
         let options = ServerOptions { listeners, workers: 1, ..ServerOptions::default() };
         let server = Some(Server::start(options, broker.clone()).unwrap());
         Self { broker, server, folder }

@@ -1,7 +1,23 @@
 //! Whether a peer may do something: the one question that every API asks; it must never let a request through unasked.
+//!
+//! Rules are kept and listed at any time, so that they can be made before they count; they count on the whole broker
+//! once a listener demands authentication, or where `authorizer.class.name` asks for it.
 
-use super::{Broker, Peer};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::catalog::{UserDeletion, UserRefusal, UserUpsertion};
+use super::settings::Settings;
+use super::{Broker, BrokerError, Peer};
 use crate::auth::acl::{Operation, ResourceType};
+use crate::auth::credential::{Credential, ScramMechanism};
+use crate::auth::plain::Login;
+use crate::auth::rules::{Caller, Filter, Rule, Verdict};
+
+/// Passwords that are hashed at one time: each is milliseconds of a processor.
+const HASHING: usize = 2;
 
 /// A refusal: what was missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +33,40 @@ pub struct Denied {
     pub name: String,
 }
 
+/// How access is judged here.
+pub(super) struct Judge {
+    /// Whether rules count at all.
+    in_force: bool,
+    /// `super.users`: may do everything.
+    super_users: HashSet<String>,
+    /// `allow.everyone.if.no.acl.found`
+    open_without_rules: bool,
+    hashing: Semaphore,
+}
+
+impl Judge {
+    /// By the settings; `demanded` where a listener demands authentication.
+    pub(super) fn new(settings: &Settings, demanded: bool) -> Self {
+        let authorizer = settings.text("authorizer.class.name").is_some_and(|class| !class.is_empty());
+        Self {
+            in_force: demanded || authorizer,
+            super_users: settings.super_users().map(str::to_owned).collect(),
+            open_without_rules: settings.flag("allow.everyone.if.no.acl.found"),
+            hashing: Semaphore::new(HASHING),
+        }
+    }
+
+    /// Whether `peer` need not be judged.
+    fn passes(&self, peer: &Peer) -> bool {
+        !self.in_force || peer.superuser || self.super_users.contains(peer.principal())
+    }
+}
+
+fn caller(peer: &Peer) -> Caller<'_> {
+    let host = peer.client_host.strip_prefix('/').unwrap_or(&peer.client_host);
+    Caller { principal: peer.principal(), host }
+}
+
 impl Broker {
     /// Whether `peer` may do `operation` on the resource. Without a listener that demands authentication everyone may
     /// do everything.
@@ -25,11 +75,117 @@ impl Broker {
     /// What was missing.
     pub fn may(
         &self,
-        _peer: &Peer,
-        _operation: Operation,
-        _resource: ResourceType,
-        _name: &str,
+        peer: &Peer,
+        operation: Operation,
+        resource: ResourceType,
+        name: &str,
     ) -> Result<(), Denied> {
-        Ok(())
+        if self.judge.passes(peer) {
+            return Ok(());
+        }
+        let verdict = self.state().catalog.access().rules().verdict(caller(peer), operation, resource, name);
+        match verdict {
+            Verdict::Allowed => Ok(()),
+            Verdict::NoRule if self.judge.open_without_rules => Ok(()),
+            Verdict::NoRule | Verdict::Denied => {
+                let principal = peer.principal().to_owned();
+                let denied = Denied { principal, operation, resource, name: name.to_owned() };
+                tracing::debug!(client = %peer.client_host, %denied, "refused");
+                Err(denied)
+            }
+        }
+    }
+
+    /// Whether `peer` may do `operation` on some resource of the kind.
+    pub fn may_on_some(&self, peer: &Peer, operation: Operation, resource: ResourceType) -> bool {
+        if self.judge.passes(peer) {
+            return true;
+        }
+        let state = self.state();
+        let rules = state.catalog.access().rules();
+        // No resource has the empty name: only rules for all names are about it.
+        let open = self.judge.open_without_rules
+            && rules.verdict(caller(peer), operation, resource, "") == Verdict::NoRule;
+        open || rules.allows_some(caller(peer), operation, resource)
+    }
+
+    /// The rules that a filter takes.
+    pub fn rules(&self, filter: &Filter) -> Vec<Rule> {
+        let state = self.state();
+        let taken = state.catalog.access().rules().all().filter(|(_, rule)| filter.takes(rule));
+        taken.map(|(_, rule)| rule.clone()).collect()
+    }
+
+    /// Adds rules; they are durable, and count, when this answers. Blocking.
+    ///
+    /// # Errors
+    /// A failing disk: none was added.
+    pub fn create_rules(&self, rules: Vec<Rule>) -> Result<(), BrokerError> {
+        let named = rules.into_iter().map(|rule| Ok((self.random.id()?, rule)));
+        let named: Vec<_> =
+            named.collect::<Result<_, getrandom::Error>>().map_err(|_| BrokerError::NoRandom)?;
+        self.change(|catalog| Ok(((), catalog.access().create_rules(named))))
+    }
+
+    /// Removes all rules that one of the filters takes, durably; answers what each takes. Blocking.
+    ///
+    /// # Errors
+    /// A failing disk: none was removed.
+    pub fn delete_rules(&self, filters: &[Option<Filter>]) -> Result<Vec<Vec<Rule>>, BrokerError> {
+        self.change(|catalog| Ok(catalog.access().delete_rules(filters)))
+    }
+
+    /// Changes users, durably; answers for each what became of it. Blocking.
+    ///
+    /// # Errors
+    /// A failing disk: nothing was changed.
+    pub fn alter_users(
+        &self,
+        deletions: &[UserDeletion],
+        upsertions: &[UserUpsertion],
+    ) -> Result<Vec<(String, Result<(), UserRefusal>)>, BrokerError> {
+        self.change(|catalog| Ok(catalog.access().alter_users(deletions, upsertions)))
+    }
+
+    /// All users with their mechanisms and rounds, or those of one.
+    pub fn users(&self, name: Option<&str>) -> Vec<(String, Vec<(ScramMechanism, i32)>)> {
+        let state = self.state();
+        let users = state.catalog.access().users();
+        users
+            .filter(|(user, _)| name.is_none_or(|name| name == *user))
+            .map(|(user, kept)| {
+                let kept = kept.iter().map(|(mechanism, kept)| (*mechanism, kept.iterations));
+                (user.clone(), kept.collect())
+            })
+            .collect()
+    }
+
+    /// What a user's proof is held against; something made up where there is no such user.
+    pub(super) fn credential(&self, name: &str, mechanism: ScramMechanism) -> Credential {
+        self.state().catalog.access().credential(name, mechanism)
+    }
+
+    /// Whether name and password belong together. It takes as long for a user who is none.
+    ///
+    /// # Errors
+    /// The broker is closing.
+    pub(super) async fn knows(self: &Arc<Self>, login: Login) -> Result<bool, BrokerError> {
+        let _turn = self.judge.hashing.acquire().await.map_err(|_| BrokerError::Closing)?;
+        self.blocking(move |broker| {
+            let (mechanism, kept) = {
+                let state = broker.state();
+                let access = state.catalog.access();
+                let mechanism = access.mechanism(&login.username);
+                (mechanism, access.credential(&login.username, mechanism))
+            };
+            kept.opens_with(mechanism, login.password.as_bytes())
+        })
+        .await
+    }
+
+    /// 16 random bytes as a nonce's text.
+    pub(super) fn nonce(&self) -> Result<String, BrokerError> {
+        let bytes = self.random.bytes().map_err(|_| BrokerError::NoRandom)?;
+        Ok(crate::auth::scram::nonce(&bytes))
     }
 }

@@ -1,9 +1,11 @@
 //! What exists: a fold over the records of `__cluster_metadata`. `decide` functions are pure and answer records;
 //! `apply` is the only way that the state changes. Nothing here knows a disk or a clock.
 
+mod access;
 mod features;
 mod settings;
 
+pub use access::{Access, UserDeletion, UserRefusal, UserUpsertion};
 pub use features::{FEATURES, Feature, Upgrade, feature};
 pub use settings::ResourceKind;
 
@@ -42,10 +44,13 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
+    /// How many records made topics what they are.
+    topic_changes: u64,
     /// Settings of brokers and groups: by kind and name, never empty.
     settings: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
     /// Levels that features are finalized at, never 0.
     features: BTreeMap<String, i16>,
+    access: Access,
 }
 
 /// What a new topic is to be.
@@ -120,9 +125,19 @@ impl Catalog {
         self.names.get(id)
     }
 
+    /// A number that rises whenever topics come, go or grow.
+    pub fn topic_changes(&self) -> u64 {
+        self.topic_changes
+    }
+
     /// All topics, by name.
     pub fn topics(&self) -> impl Iterator<Item = &TopicEntry> {
         self.topics.values()
+    }
+
+    /// Users and access rules.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The leader epoch of all partitions: it rises with every registration of this node but the first.
@@ -273,6 +288,12 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
+        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
+            record
+        {
+            self.topic_changes += 1;
+        }
+        self.access.apply(record);
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {
@@ -313,6 +334,10 @@ impl Catalog {
             }
             MetadataRecord::Config(config) => self.apply_setting(config),
             MetadataRecord::FeatureLevel(level) => self.apply_feature(level),
+            MetadataRecord::UserScramCredential(_)
+            | MetadataRecord::RemoveUserScramCredential(_)
+            | MetadataRecord::AccessControlEntry(_)
+            | MetadataRecord::RemoveAccessControlEntry(_) => {}
             MetadataRecord::Other(_) => {}
         }
     }

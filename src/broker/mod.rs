@@ -9,6 +9,7 @@ mod admin;
 mod alter;
 pub mod api;
 pub mod catalog;
+mod cleaner;
 mod closing;
 mod error;
 mod fetch_session;
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
 use catalog::Catalog;
+use cleaner::Cleaner;
 use closing::Closing;
 use fetch_session::Sessions;
 use groups::Groups;
@@ -70,6 +72,8 @@ pub struct BrokerOptions {
     pub settings: Settings,
     /// Makes everything random (topic ids, session ids) the same each time: for tests. `None` takes the machine's.
     pub seed: Option<u64>,
+    /// Whether a listener demands authentication: access rules then count for everyone.
+    pub authentication: bool,
     /// How many descriptors the logs may hold open together.
     pub max_open_files: usize,
 }
@@ -77,7 +81,13 @@ pub struct BrokerOptions {
 impl BrokerOptions {
     /// Default settings over the folder `data`.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), settings: Settings::default(), seed: None, max_open_files: 512 }
+        Self {
+            data: data.into(),
+            settings: Settings::default(),
+            seed: None,
+            authentication: false,
+            max_open_files: 512,
+        }
     }
 }
 
@@ -100,18 +110,21 @@ pub struct Broker {
     around: Surroundings,
     producer_ids: ProducerIds,
     sessions: Sessions,
+    judge: access::Judge,
     groups: Groups,
     observer: Observer,
     deleted: Notify,
+    cleaner: Cleaner,
     closing: Closing,
 }
 
 impl Broker {
-    /// The housekeeping: retention, checkpoints, group timers. The server runs it on one of its threads until the
+    /// The housekeeping: retention, compaction, checkpoints, group timers. The server runs it on one of its threads until the
     /// broker is closed; it wakes at most once a second, and not at all while nothing is due.
     pub async fn tasks(self: Arc<Self>) {
         tokio::select! {
             () = housekeeping::run(Arc::clone(&self)) => {}
+            () = cleaner::run(Arc::clone(&self)) => {}
             () = groups::run(Arc::clone(&self)) => {}
         }
     }
@@ -129,6 +142,7 @@ impl Broker {
     }
 
     fn close_blocking(&self) -> Result<(), BrokerError> {
+        self.cleaner.wait();
         self.around.flusher.stop();
         // The list and its partitions hold each other: cut, or the folder's lock would outlive the broker.
         drop(self.around.touched.take());
@@ -290,6 +304,16 @@ impl Broker {
     /// A topic's name by its id.
     pub fn topic_name(&self, id: &TopicId) -> Option<Arc<str>> {
         self.state().catalog.name(id).cloned()
+    }
+
+    /// A number that rises whenever topics come, go or grow.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.state().catalog.topic_changes()
+    }
+
+    /// Looks at the catalog.
+    pub(crate) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.state().catalog)
     }
 
     /// Number of partitions of a topic; `None` where there is no such topic.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::catalog::{Catalog, ResourceKind};
+use super::cleaner::{Bell, Cleaner};
 use super::closing::Closing;
 use super::fetch_session::Sessions;
 use super::flusher::Flusher;
@@ -44,7 +45,7 @@ impl Broker {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let BrokerOptions { data, settings, seed, max_open_files } = options;
+        let BrokerOptions { data, settings, seed, authentication, max_open_files } = options;
         let (began, started_ms) = (clock.monotonic(), clock.wall_ms());
         let random = Random::new(seed);
         let id = || random.id().map_err(|_| OpenError::Random);
@@ -59,13 +60,20 @@ impl Broker {
 
         let flusher = Flusher::start(Arc::clone(&clock)).map_err(OpenError::Thread)?;
         let meters = Arc::new(Meters::new(clock.monotonic()));
-        let around = Surroundings { flusher, touched: Arc::new(Touched::default()), meters };
+        let around = Surroundings {
+            flusher,
+            touched: Arc::new(Touched::default()),
+            bell: Arc::new(Bell::default()),
+            doomed: Arc::new(Notify::new()),
+            meters,
+        };
         let epoch = catalog.leader_epoch() + i32::from(catalog.is_registered() && !folder.was_clean());
         let slots = settings.size("max.incremental.fetch.session.cache.slots");
         let in_force = InForce::new(settings.clone());
         let metadata = metadata_partition(log, epoch, &in_force.topic_defaults(), &around);
         let seed = random.seed().map_err(|_| OpenError::Random)?;
         let groups = Groups::new(&settings, seed);
+        let judge = super::access::Judge::new(&settings, authentication);
         let broker = Arc::new(Self {
             in_force,
             node_id,
@@ -78,9 +86,11 @@ impl Broker {
             around,
             producer_ids: ProducerIds::default(),
             sessions: Sessions::new(slots),
+            judge,
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
+            cleaner: Cleaner::default(),
             closing: Closing::default(),
         });
         let opened = broker.come_up(began);

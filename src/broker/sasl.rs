@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::auth::scram::Server;
+
 /// A SASL mechanism that clients may use here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
@@ -56,6 +58,8 @@ pub enum SaslExchange {
     Start,
     /// A mechanism was agreed on; its first message is awaited.
     Handshaken(Mechanism),
+    /// A challenge was sent; the client's proof is awaited.
+    Scram(Box<Server>),
     /// The client has proved who it is.
     Done,
 }

@@ -117,7 +117,7 @@ impl From<&ClientError> for Failure {
             ErrorKind::Usage => (Exit::Usage, ""),
             ErrorKind::Failed => (Exit::Failed, ""),
         };
-        Self::new(exit, error.to_string(), next)
+        Self::new(exit, error.to_string(), if error.next().is_empty() { next } else { error.next() })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line: one file a command; all terminal output is in `output`. Parsing is pure, one step resolves
 //! config, environment and terminal, and only a command's `run` touches disk and network.
 
+pub mod acl;
 pub mod broker;
+pub mod cluster;
 pub mod completions;
 pub mod config;
 pub mod consume;
@@ -9,6 +11,7 @@ pub mod context;
 pub mod daemon;
 pub mod envelope;
 pub mod exit;
+pub mod explain;
 pub mod format;
 pub mod glob;
 pub mod group;
@@ -16,6 +19,7 @@ pub mod lists;
 pub mod nearest;
 pub mod os;
 pub mod output;
+pub mod password;
 pub mod pipeline;
 pub mod produce;
 pub mod segment;
@@ -23,6 +27,7 @@ pub mod signals;
 pub mod times;
 pub mod topic;
 mod usage;
+pub mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -108,12 +113,20 @@ pub enum Command {
     Produce(Box<produce::Args>),
     /// Write the records of topics to stdout
     Consume(Box<consume::Args>),
-    /// List consumer groups and see how far they have read
+    /// List consumer groups, see how far they have read, and move that
     Group(group::Args),
+    /// List, add and remove the users who may log in
+    User(user::Args),
+    /// List, add and remove the rules that say who may do what
+    Acl(acl::Args),
     /// Transform JSON records from topic to topic with jq
     Pipeline(pipeline::Args),
+    /// Show the brokers of the cluster, and which APIs they speak
+    Cluster(cluster::Args),
     /// Read the files of a log themselves, with no daemon: list, dump, verify, decode, repair
     Segment(Box<segment::Args>),
+    /// Say what an error code of Kafka or an exit code of klog means
+    Explain(explain::Args),
     /// Show the settings in force and where each came from
     Config(config::Args),
     /// Print the shell code for completion
@@ -188,8 +201,12 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Produce(args) => produce::run(context, *args),
         Command::Consume(args) => consume::run(context, *args),
         Command::Group(args) => group::run(context, args),
+        Command::User(args) => user::run(context, args),
+        Command::Acl(args) => acl::run(context, args),
         Command::Pipeline(args) => pipeline::run(context, args),
+        Command::Cluster(args) => cluster::run(context, args),
         Command::Segment(args) => segment::run(context, *args),
+        Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -7,8 +7,8 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::Notify;
@@ -18,16 +18,23 @@ use super::os;
 const CAUGHT: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// The signals of this process; made once, before any other thread.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Signals {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Signals").field("first", &self.received()).finish_non_exhaustive()
+    }
+}
+
 struct Shared {
     /// The first signal's number; 0 before.
     first: AtomicI32,
     waiters: Notify,
+    /// What a hang-up does instead of ending, if anything.
+    hangup: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Readable (at its end) from the first signal on.
     readable: PipeReader,
 }
@@ -43,13 +50,23 @@ impl Signals {
         });
         caught.thread_block()?;
         let (readable, writer) = io::pipe()?;
-        let shared = Arc::new(Shared { first: AtomicI32::new(0), waiters: Notify::new(), readable });
+        let shared = Arc::new(Shared {
+            first: AtomicI32::new(0),
+            waiters: Notify::new(),
+            hangup: Mutex::default(),
+            readable,
+        });
         let taker = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("signals".into())
             .stack_size(64 * 1024)
             .spawn(move || take(&caught, &taker, writer))?;
         Ok(Self { shared })
+    }
+
+    /// From now on SIGHUP does this instead of ending the process, each time on a thread of its own.
+    pub fn on_hangup(&self, action: impl Fn() + Send + Sync + 'static) {
+        *self.shared.hangup.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(action));
     }
 
     /// The first signal that came, if one did.
@@ -89,6 +106,12 @@ fn take(caught: &SigSet, shared: &Shared, writer: PipeWriter) {
     // With every one of them ignored there is nothing to wait for.
     while caught.iter().next().is_some() {
         let Ok(signal) = caught.wait() else { continue };
+        let action = shared.hangup.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(action) = action.filter(|_| signal == Signal::SIGHUP) {
+            // This thread's stack is small, and the next signal must not wait.
+            let _ = std::thread::Builder::new().name("hangup".into()).spawn(move || action());
+            continue;
+        }
         let Some(mut end) = writer.take() else { os::die_of(signal) };
         shared.first.store(signal as i32, Ordering::Release);
         shared.waiters.notify_waiters();

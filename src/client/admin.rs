@@ -21,6 +21,11 @@ use crate::wire::messages::describe_configs::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use crate::auth::USER;
+pub use crate::auth::acl::{CLUSTER, Operation, PatternType, Permission, ResourceType};
+pub use crate::auth::credential::{
+    DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT_BYTES, ScramMechanism,
+};
 pub use alter::ConfigChange;
 pub use groups::{GroupDescription, ListedGroup, MemberDescription};
 pub use security::{Rule, RuleFilter, ScramChange, UserCredentials};
@@ -101,6 +106,8 @@ pub struct ApiRange {
     pub min: i16,
     /// Highest version.
     pub max: i16,
+    /// The version that this client speaks with it; `None` where there is none.
+    pub used: Option<i16>,
 }
 
 /// One result per item asked for, in the same order.
@@ -245,6 +252,7 @@ impl Client {
             name: ApiKey::from_code(one.api_key).map(ApiKey::name),
             min: one.min_version,
             max: one.max_version,
+            used: ApiKey::from_code(one.api_key).and_then(|key| connection.version(key).ok()),
         };
         Ok(connection.speaks().iter().map(range).collect())
     }

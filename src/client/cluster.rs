@@ -7,11 +7,13 @@ use super::connection::Connection;
 use super::retry::{Attempts, pause};
 use super::{Address, ClientError, ClientOptions};
 use crate::model::id::TopicId;
+use crate::net::tls::ClientTls;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -96,6 +98,9 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     options: ClientOptions,
+    tls: Option<ClientTls>,
+    /// Connections in a row that ended at the first request after the greeting.
+    hung_up: Arc<AtomicU32>,
     state: Mutex<State>,
 }
 
@@ -125,7 +130,13 @@ impl Client {
     /// [`ClientError::Refused`] at once when every address refuses, [`ClientError::Silent`] after `connect_timeout`.
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
         options.check()?;
-        let inner = Inner { options, state: Mutex::new(State { controller: -1, ..State::default() }) };
+        let tls = options.security.load()?;
+        let inner = Inner {
+            options,
+            tls,
+            hung_up: Arc::default(),
+            state: Mutex::new(State { controller: -1, ..State::default() }),
+        };
         let client = Self { inner: Arc::new(inner) };
         client.any().await?;
         Ok(client)
@@ -447,11 +458,13 @@ impl Client {
             let slot = slot.clone();
             (slot, state.failures.get(address).map(|&(_, at)| at))
         };
+        let inner = &self.inner;
         let open = async || {
             if let Some(at) = not_before {
                 sleep_until(at).await;
             }
-            let opened = Connection::open(address, self.options(), limit).await;
+            let opened =
+                Connection::open(address, self.options(), inner.tls.as_ref(), &inner.hung_up, limit).await;
             self.note(address, opened.is_ok());
             opened.map(Arc::new)
         };

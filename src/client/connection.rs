@@ -1,10 +1,12 @@
 //! One connection to a broker that has said what it speaks: requests in the highest version both sides know; never
 //! dials again by itself.
 
-use super::error::system_text;
+use super::error::{lost, system_text};
 use super::pipe::{Answer, Outgoing, Pipe};
+use super::sasl::authenticate;
 use super::{ClientError, ClientOptions};
-use crate::net::{Address, dial};
+use crate::net::tls::ClientTls;
+use crate::net::{Address, Stream, dial};
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame;
@@ -12,8 +14,13 @@ use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVer
 use crate::wire::{Message, Request};
 use bytes::Bytes;
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// The part of a session's time after which a new connection takes over.
+const STALE: f64 = 0.85;
 
 /// A connection after its handshake. Dropping it closes it once the answers under way have come.
 #[derive(Debug)]
@@ -23,29 +30,45 @@ pub(super) struct Connection {
     pipe: Pipe,
     correlation: AtomicI32,
     speaks: Vec<ApiVersion>,
+    /// When a new connection is to take its place: before the broker ends the session (KIP-368).
+    stale_at: Option<Instant>,
 }
 
 impl Connection {
-    /// Dials and asks what the broker speaks, both within `limit`.
+    /// Dials, encrypts where that is asked for, asks what the broker speaks, and authenticates where that is asked for;
+    /// each within `limit`; `hung_up` counts for all connections of a client, see [`Pipe::start`]. On a Unix socket it does neither: the file's permissions say who may come in.
     pub(super) async fn open(
         address: &Address,
         options: &ClientOptions,
+        tls: Option<&ClientTls>,
+        hung_up: &Arc<AtomicU32>,
         limit: Duration,
     ) -> Result<Self, ClientError> {
-        let stream = dial(address, limit).await.map_err(|error| refusal(address, &error.source, limit))?;
+        let mut stream =
+            dial(address, limit).await.map_err(|error| refusal(address, &error.source, limit))?;
+        if let (Some(tls), Address::Tcp { host, .. }) = (tls, address) {
+            stream = encrypt(tls, stream, address, host, limit).await?;
+        }
+        let sasl = options.security.sasl && !address.is_unix();
         let mut connection = Self {
             address: address.clone(),
             client_id: options.client_id.clone(),
-            pipe: Pipe::start(stream, address),
+            pipe: Pipe::start(stream, address, Arc::clone(hung_up)),
             correlation: AtomicI32::new(1),
             speaks: Vec::new(),
+            stale_at: None,
         };
-        connection.speaks = connection.handshake(limit).await.map_err(|error| match error {
+        let silent = |error: ClientError| match error {
             ClientError::TimedOut { after, .. } => {
                 ClientError::Silent { address: address.to_string(), after }
             }
             other => other,
-        })?;
+        };
+        connection.speaks = connection.handshake(limit).await.map_err(silent)?;
+        if sasl {
+            let session = authenticate(&connection, &options.security, limit).await.map_err(silent)?;
+            connection.stale_at = session.map(|session| Instant::now() + session.mul_f64(STALE));
+        }
         Ok(connection)
     }
 
@@ -85,9 +108,9 @@ impl Connection {
         &self.speaks
     }
 
-    /// Whether it has ended.
+    /// Whether it has ended, or its session soon will: then a new one is to be opened, while answers still come here.
     pub(super) fn is_closed(&self) -> bool {
-        self.pipe.is_closed()
+        self.pipe.is_closed() || self.stale_at.is_some_and(|at| at <= Instant::now())
     }
 
     /// The highest version of an API that both sides know.
@@ -174,6 +197,20 @@ impl Connection {
 fn range(speaks: &[ApiVersion], key: ApiKey) -> Option<(i16, i16)> {
     let one = speaks.iter().find(|one| one.api_key == key.code())?;
     Some((one.min_version, one.max_version))
+}
+
+async fn encrypt(
+    tls: &ClientTls,
+    stream: Stream,
+    address: &Address,
+    host: &str,
+    limit: Duration,
+) -> Result<Stream, ClientError> {
+    match timeout(limit, Box::pin(tls.connect(stream, host))).await {
+        Err(_) => Err(ClientError::Silent { address: address.to_string(), after: limit }),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(lost(address, &error)),
+    }
 }
 
 fn refusal(address: &Address, error: &io::Error, limit: Duration) -> ClientError {

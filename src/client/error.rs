@@ -1,7 +1,9 @@
 //! What can go wrong when speaking to a broker, as facts; the command line turns the kind into an exit code.
 
 use crate::model::id::TopicPartition;
-use crate::wire::error::ErrorCode;
+use crate::net::Address;
+use crate::net::tls::TlsFailure;
+use crate::wire::error::{ERRORS, ErrorCode};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -68,6 +70,22 @@ pub enum ClientError {
         address: String,
         /// What was found.
         reason: String,
+    },
+    /// No encrypted connection came about.
+    Tls {
+        /// The address.
+        address: String,
+        /// Why.
+        failure: TlsFailure,
+    },
+    /// The broker does not believe that we are who we say.
+    Authentication {
+        /// The address.
+        address: String,
+        /// What it said.
+        reason: String,
+        /// What to do next.
+        next: String,
     },
     /// The broker is too old or too new for a request that is needed.
     Unsupported {
@@ -148,12 +166,41 @@ impl ClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Refused { .. } | Self::Silent { .. } => ErrorKind::Unreachable,
-            Self::Forbidden { .. } => ErrorKind::NotAllowed,
+            Self::Forbidden { .. } | Self::Authentication { .. } => ErrorKind::NotAllowed,
+            Self::Tls { failure, .. } => match failure {
+                TlsFailure::Untrusted(_) | TlsFailure::OtherName(_) | TlsFailure::NotTaken(_) => {
+                    ErrorKind::NotAllowed
+                }
+                TlsFailure::NotTls | TlsFailure::Other(_) => ErrorKind::Failed,
+            },
             Self::UnknownTopic(_) | Self::UnknownPartition { .. } => ErrorKind::NotFound,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Option(_) => ErrorKind::Usage,
             Self::Broker { code, .. } => kind_of(*code),
             _ => ErrorKind::Failed,
+        }
+    }
+
+    /// What to do about it, one line, where the error itself knows; empty otherwise.
+    pub fn next(&self) -> &str {
+        match self {
+            Self::Authentication { next, .. } => next,
+            Self::Tls { failure, .. } => match failure {
+                TlsFailure::Untrusted(_) => {
+                    "name the certificate of the broker's authority with -X ssl.ca.location=FILE"
+                }
+                TlsFailure::OtherName(_) => {
+                    "dial the broker by a name in its certificate, or let any name pass with -X ssl.endpoint.identification.algorithm="
+                }
+                TlsFailure::NotTaken(_) => {
+                    "show a certificate that the broker trusts: -X ssl.certificate.location=FILE -X ssl.key.location=FILE"
+                }
+                TlsFailure::NotTls => {
+                    "if the port has no TLS, leave it out: -X security.protocol=PLAINTEXT or SASL_PLAINTEXT"
+                }
+                TlsFailure::Other(_) => "",
+            },
+            _ => "",
         }
     }
 
@@ -197,12 +244,42 @@ fn kind_of(code: ErrorCode) -> ErrorKind {
     }
 }
 
+/// An error code that Kafka has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownError {
+    /// Its number.
+    pub code: i16,
+    /// Its name, in capitals.
+    pub name: &'static str,
+    /// Whether the same request may succeed a moment later.
+    pub retriable: bool,
+}
+
+/// Every error code of Kafka 4.3, by number.
+pub fn known_errors() -> impl Iterator<Item = KnownError> {
+    let one = |&(code, name, retriable): &(ErrorCode, &'static str, bool)| KnownError {
+        code: code.code(),
+        name,
+        retriable,
+    };
+    ERRORS.iter().map(one)
+}
+
 /// A system error without Rust's "(os error 111)".
 pub(super) fn system_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_owned(),
         None => text,
+    }
+}
+
+/// A connection that ended by an error: what TLS says of it, else that it is lost.
+pub(super) fn lost(address: &Address, error: &io::Error) -> ClientError {
+    let address = address.to_string();
+    match TlsFailure::of(error) {
+        Some(failure) => ClientError::Tls { address, failure },
+        None => ClientError::Disconnected { address, reason: system_text(error) },
     }
 }
 
@@ -221,6 +298,10 @@ impl fmt::Display for ClientError {
             }
             Self::Protocol { address, reason } => {
                 write!(out, "what answers at {address} does not speak as a Kafka broker does: {reason}")
+            }
+            Self::Tls { address, failure } => write!(out, "no TLS with {address}: {failure}"),
+            Self::Authentication { address, reason, .. } => {
+                write!(out, "{address} does not let us in: {reason}")
             }
             Self::Unsupported { api, offered: None } => write!(out, "the broker does not offer {api}"),
             Self::Unsupported { api, offered: Some((min, max)) } => {

@@ -16,6 +16,8 @@ mod cluster;
 mod connection;
 mod pipe;
 pub mod retry;
+mod sasl;
+pub mod security;
 
 pub use crate::net::Address;
 pub use crate::record::{BatchHeader, Codec, Compression, Decompressor, Header, Headers, Record};

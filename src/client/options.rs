@@ -1,6 +1,7 @@
 //! What a client may be told, by Kafka's property names; values are checked here and nowhere else.
 
 use super::ClientError;
+use super::security::{self, Security};
 use crate::net::Address;
 use crate::record::Codec;
 use crate::record::Compression;
@@ -67,6 +68,8 @@ pub struct ClientOptions {
     pub retry_backoff_max: Duration,
     /// First and longest pause before dialling a node again (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`); 50 ms, 1 s.
     pub reconnect_backoff: (Duration, Duration),
+    /// How the broker is reached in safety (`security.protocol`, `sasl.*`, `ssl.*`); in the clear, as nobody.
+    pub security: Security,
     /// How long the cluster view may be used (`metadata.max.age.ms`); 5 min.
     pub metadata_max_age: Duration,
     /// Limit of admin calls (`default.api.timeout.ms`); 60 s.
@@ -139,6 +142,7 @@ impl ClientOptions {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             reconnect_backoff: (Duration::from_millis(50), Duration::from_secs(1)),
+            security: Security::default(),
             metadata_max_age: Duration::from_secs(300),
             api_timeout: Duration::from_secs(60),
             acks: Acks::All,
@@ -179,7 +183,8 @@ impl ClientOptions {
         let value = value.trim();
         match PROPERTIES.iter().find(|property| property.name == key) {
             Some(property) => (property.set)(self, value).map_err(|allowed| {
-                ClientError::Option(format!("{key}={value} is not valid; allowed: {allowed}"))
+                let shown = if SECRETS.contains(&key) { "(hidden)" } else { value };
+                ClientError::Option(format!("{key}={shown} is not valid; allowed: {allowed}"))
             }),
             None if WITHOUT_EFFECT.contains(&key) => Ok(()),
             None => Err(ClientError::Option(unknown(key))),
@@ -210,7 +215,7 @@ impl ClientOptions {
                 self.request_timeout.as_millis()
             ));
         }
-        Ok(())
+        self.security.check()
     }
 
     /// The codec with the level that was given for it.
@@ -276,8 +281,43 @@ const PROPERTIES: &[Property] = properties! {
     "partition.assignment.strategy" => |o, v| o.assignors = assignors(v)?;
     "auto.commit.interval.ms" => |o, v| o.commit_interval = millis(v, 0)?;
     "allow.auto.create.topics" => |o, v| o.auto_create = truth(v)?;
-    "security.protocol" => |_o, v| if !v.eq_ignore_ascii_case("plaintext") { Err("PLAINTEXT")? };
+    "security.protocol" => |o, v| o.security.set_protocol(v)?;
+    "sasl.mechanism" => |o, v| o.security.set_mechanism(v)?;
+    "sasl.mechanisms" => |o, v| o.security.set_mechanism(v)?;
+    "sasl.username" => |o, v| o.security.username = Some(v.to_owned());
+    "sasl.password" => |o, v| o.security.password = Some(v.into());
+    "sasl.jaas.config" => |o, v| o.security.set_jaas(v)?;
+    "ssl.ca.location" => |o, v| o.security.trust = security::file(v);
+    "ssl.ca.pem" => |o, v| o.security.trust = security::inline("ssl.ca.pem", v);
+    "ssl.truststore.location" => |o, v| o.security.trust = security::file(v);
+    "ssl.truststore.certificates" => |o, v| o.security.trust = security::inline("ssl.truststore.certificates", v);
+    "ssl.truststore.type" => |_o, v| security::store_type(v)?;
+    "ssl.truststore.password" => |_o, v| security::no_password(v)?;
+    "ssl.certificate.location" => |o, v| o.security.chain = security::file(v);
+    "ssl.certificate.pem" => |o, v| o.security.chain = security::inline("ssl.certificate.pem", v);
+    "ssl.key.location" => |o, v| o.security.key = security::file(v);
+    "ssl.key.pem" => |o, v| o.security.key = security::inline("ssl.key.pem", v);
+    "ssl.key.password" => |_o, v| security::no_password(v)?;
+    "ssl.keystore.location" => |o, v| (o.security.chain, o.security.key) = (security::file(v), security::file(v));
+    "ssl.keystore.certificate.chain" => |o, v| o.security.chain = security::inline("ssl.keystore.certificate.chain", v);
+    "ssl.keystore.key" => |o, v| o.security.key = security::inline("ssl.keystore.key", v);
+    "ssl.keystore.type" => |_o, v| security::store_type(v)?;
+    "ssl.keystore.password" => |_o, v| security::no_password(v)?;
+    "ssl.endpoint.identification.algorithm" => |o, v| o.security.set_name_check(v)?;
+    "ssl.enabled.protocols" => |o, v| o.security.spoken.set_versions(v).map_err(|_| "TLSv1.2, TLSv1.3")?;
+    "ssl.cipher.suites" => |o, v| o.security.spoken.set_suites(v).map_err(|_| "names of cipher suites that klog has, like TLS_AES_256_GCM_SHA384")?;
 };
+
+/// Names whose values are not repeated in messages.
+const SECRETS: &[&str] = &[
+    "sasl.jaas.config",
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.key",
+    "ssl.keystore.password",
+    "ssl.truststore.password",
+];
 
 /// Known names that change nothing here: what they tune is done in another way or not at all.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -298,6 +338,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "retries",
     "send.buffer.bytes",
     "socket.connection.setup.timeout.max.ms",
+    "ssl.protocol",
+    "ssl.provider",
     "value.deserializer",
     "value.serializer",
 ];
@@ -461,6 +503,39 @@ mod tests {
         let mut slow = options();
         slow.set("heartbeat.interval.ms", "10000").unwrap();
         assert!(slow.check().unwrap_err().to_string().contains("session.timeout.ms=10000"));
+    }
+
+    #[test]
+    fn security_goes_by_both_families_of_names() {
+        let mut got = options();
+        for (key, value) in [
+            ("security.protocol", "sasl_ssl"),
+            ("sasl.mechanisms", "SCRAM-SHA-256"),
+            ("sasl.username", "alice"),
+            ("ssl.truststore.location", "/ca.pem"),
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.keystore.location", "/me.pem"),
+            ("ssl.endpoint.identification.algorithm", ""),
+            ("ssl.key.password", ""),
+        ] {
+            got.set(key, value).unwrap();
+        }
+        let security = &got.security;
+        assert_eq!((security.tls, security.sasl, security.verify_name), (true, true, false));
+        assert_eq!(security.mechanism().name(), "SCRAM-SHA-256");
+        assert_eq!(
+            (&security.chain, &security.key),
+            (&security::file("/me.pem"), &security::file("/me.pem"))
+        );
+        assert!(got.check().unwrap_err().to_string().contains("sasl.password"));
+        got.set("sasl.password", "pw").unwrap();
+        assert_eq!(got.check(), Ok(()));
+        let text = |key: &str, value: &str| options().set(key, value).unwrap_err().to_string();
+        assert!(text("security.protocol", "TLS").contains("SASL_SSL"));
+        assert!(text("ssl.keystore.type", "JKS").contains("PEM only"));
+        for secret in ["sasl.jaas.config", "ssl.key.password"] {
+            assert!(!text(secret, "s3cret").contains("s3cret"), "{secret}");
+        }
     }
 
     #[test]

@@ -7,13 +7,15 @@
 //! nobody holds a slice of them.
 
 use super::ClientError;
-use super::error::system_text;
+use super::error::lost;
 use crate::net::{Address, Stream};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -28,6 +30,8 @@ const SMALL: usize = 4 << 10;
 const GROWTH: usize = 1 << 20;
 /// Large buffers kept for later answers.
 const SPARES: usize = 3;
+/// Connections in a row that a broker may end at the first request before that is taken for its will.
+const HANG_UPS: u32 = 3;
 /// Pieces given to one vectored write.
 const PIECES: usize = 32;
 
@@ -68,14 +72,18 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// Takes over the socket; must be called in the runtime that is to drive it.
-    pub(super) fn start(stream: Stream, address: &Address) -> Self {
+    /// Takes over the socket. `hung_up` counts the client's connections in a row that ended at the first request after
+    /// the greeting; three are an answer of a kind. Must be called in the runtime that is to drive it.
+    pub(super) fn start(stream: Stream, address: &Address, hung_up: Arc<AtomicU32>) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let driver = Driver {
             stream,
             address: address.clone(),
+            answered: 0,
+            hung_up,
             requests,
             unwritten: VecDeque::new(),
+            unflushed: false,
             written_soon: VecDeque::new(),
             waiting: VecDeque::new(),
             reader: Reader::default(),
@@ -102,8 +110,14 @@ impl Pipe {
 struct Driver {
     stream: Stream,
     address: Address,
+    /// Answers that came on this connection, up to 2.
+    answered: u8,
+    /// Connections of this client in a row that ended at the first request after the greeting.
+    hung_up: Arc<AtomicU32>,
     requests: mpsc::UnboundedReceiver<Queued>,
     unwritten: VecDeque<Bytes>,
+    /// A TLS session has taken bytes that the socket has not.
+    unflushed: bool,
     /// Requests without an answer: how many pieces are left until each is written.
     written_soon: VecDeque<(usize, oneshot::Sender<Result<Bytes, ClientError>>)>,
     waiting: VecDeque<Waiting>,
@@ -127,7 +141,7 @@ impl Driver {
     }
 
     fn lost(&self, error: &std::io::Error) -> ClientError {
-        ClientError::Disconnected { address: self.address.to_string(), reason: system_text(error) }
+        lost(&self.address, error)
     }
 
     fn garbled(&self, reason: String) -> ClientError {
@@ -159,7 +173,9 @@ impl Driver {
         loop {
             match self.requests.poll_recv(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) if self.waiting.is_empty() && self.unwritten.is_empty() => {
+                Poll::Ready(None)
+                    if self.waiting.is_empty() && self.unwritten.is_empty() && !self.unflushed =>
+                {
                     return Poll::Ready(ClientError::Closed);
                 }
                 // Answers still come; their readers may be waiting.
@@ -198,6 +214,13 @@ impl Driver {
             }
             any = true;
         }
+        if any || self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Err(self.lost(&error)),
+                Poll::Pending => self.unflushed = true,
+            }
+        }
         Ok(any)
     }
 
@@ -232,13 +255,25 @@ impl Driver {
             match self.reader.fill(&mut self.stream, cx) {
                 Poll::Pending => return Ok(any),
                 Poll::Ready(Err(error)) => return Err(self.lost(&error)),
-                Poll::Ready(Ok(0)) => {
-                    let reason = "closed by the broker".to_owned();
-                    return Err(ClientError::Disconnected { address: self.address.to_string(), reason });
-                }
+                Poll::Ready(Ok(0)) => return Err(self.closed()),
                 Poll::Ready(Ok(_)) => any = true,
             }
         }
+    }
+
+    /// The broker has hung up. That it does so at the first request after its greeting, again and again, is what a
+    /// listener does that demands authentication; once it may be a broker that stops.
+    fn closed(&self) -> ClientError {
+        let address = self.address.to_string();
+        let unheard = self.answered == 1 && !self.waiting.is_empty() && !self.address.is_unix();
+        if unheard && self.hung_up.fetch_add(1, Ordering::Relaxed) + 1 >= HANG_UPS {
+            return ClientError::Authentication {
+                address,
+                reason: "it hangs up at the first request".to_owned(),
+                next: "if it demands a password, say who you are: -X security.protocol=SASL_PLAINTEXT or SASL_SSL, sasl.username, sasl.password".to_owned(),
+            };
+        }
+        ClientError::Disconnected { address, reason: "closed by the broker".to_owned() }
     }
 
     fn answer(&mut self, frame: Bytes) -> Result<(), ClientError> {
@@ -253,6 +288,12 @@ impl Driver {
             ));
             let _ = waiting.answer.send(Err(why.clone()));
             return Err(why);
+        }
+        if self.answered < 2 {
+            self.answered += 1;
+            if self.answered == 2 {
+                self.hung_up.store(0, Ordering::Relaxed);
+            }
         }
         let _ = waiting.answer.send(Ok(frame));
         Ok(())
@@ -275,6 +316,8 @@ impl Driver {
 /// Cuts the stream of bytes into frames.
 #[derive(Default)]
 struct Reader {
+    /// An answer has come, or begun to.
+    begun: bool,
     /// Small answers and the beginnings of large ones.
     small: BytesMut,
     /// A large answer as it comes in, and its whole length without the prefix.
@@ -299,6 +342,10 @@ impl Reader {
             return Ok(Some(frame));
         }
         let Some(prefix) = self.small.first_chunk() else { return Ok(None) };
+        if !self.begun && matches!(prefix, [0x15, 0x03, 0..=4, 0]) {
+            return Err("it speaks TLS; say so with -X security.protocol=SSL or SASL_SSL".to_owned());
+        }
+        self.begun = true;
         let len = i32::from_be_bytes(*prefix);
         let Some(len) = usize::try_from(len).ok().filter(|len| (4..=MAX_ANSWER).contains(len)) else {
             return Err(format!("an answer that says it has {len} bytes"));

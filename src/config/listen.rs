@@ -13,6 +13,10 @@ pub struct Listen {
     pub address: Address,
     /// Host and port that clients are told, where it is not the bound one.
     pub advertised: Option<(String, u16)>,
+    /// Connections are encrypted.
+    pub tls: bool,
+    /// Clients have to authenticate by SASL.
+    pub sasl: bool,
 }
 
 /// Why a listener is refused.
@@ -25,12 +29,17 @@ pub enum ListenError {
         /// What is wrong.
         reason: String,
     },
-    /// TLS or SASL, which this version does not have.
+    /// A protocol that there is not.
     Protocol {
         /// The whole listener as written.
         text: String,
         /// The protocol asked for.
         protocol: String,
+    },
+    /// TLS or SASL on a Unix socket.
+    Unix {
+        /// The whole listener as written.
+        text: String,
     },
     /// A word after the address that nobody knows.
     Word {
@@ -61,17 +70,24 @@ impl fmt::Display for ListenError {
         match self {
             Self::Address { text, reason } => write!(out, "listener {text:?}: {reason}"),
             Self::Protocol { text, protocol } => {
-                write!(out, "listener {text:?} asks for {protocol}; this version has PLAINTEXT only")
+                write!(
+                    out,
+                    "listener {text:?} asks for {protocol}; there are PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
+                )
             }
+            Self::Unix { text } => write!(
+                out,
+                "listener {text:?}: a Unix socket has neither tls nor sasl; its file's permissions say who may come in"
+            ),
             Self::Word { text, word } => {
                 write!(
                     out,
-                    "listener {text:?}: there is no {word:?}; after the address goes advertise=HOST:PORT"
+                    "listener {text:?}: there is no {word:?}; after the address go tls, sasl and advertise=HOST:PORT"
                 )
             }
             Self::Name { name } => write!(
                 out,
-                "listener.security.protocol.map has no protocol for the listener {name}; this version has PLAINTEXT"
+                "listener.security.protocol.map has no protocol for the listener {name}; there are PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
             ),
             Self::Twice { name } => write!(out, "two listeners are named {name}"),
             Self::Advertised { name } => {
@@ -106,36 +122,54 @@ pub fn parse_http(text: &str) -> Result<Listen, ListenError> {
         Ok(Address::Unix(_)) => {
             Err(bad("metrics have a socket in the data folder; give HOST:PORT".to_owned()))
         }
-        Ok(address) => Ok(Listen { name: "HTTP".to_owned(), address, advertised: None }),
+        Ok(address) => {
+            Ok(Listen { name: "HTTP".to_owned(), address, advertised: None, tls: false, sasl: false })
+        }
         Err(error) => Err(bad(error.to_string())),
     }
 }
 
-/// Reads one `--listen [NAME=]ADDR[,advertise=HOST:PORT]`. `index` numbers unnamed listeners after the first.
+/// Reads one `--listen [NAME=]ADDR[,tls][,sasl][,advertise=HOST:PORT]`. An unnamed one is called after its protocol;
+/// `index` numbers those after the first.
 pub fn parse_listen(text: &str, index: usize) -> Result<Listen, ListenError> {
     let bad = |reason: String| ListenError::Address { text: text.to_owned(), reason };
     let mut words = text.split(',');
     let first = words.next().unwrap_or_default();
     let (name, address) = match first.split_once('=') {
-        Some((name, address)) => (name.to_owned(), address),
-        None if index == 0 => ("PLAINTEXT".to_owned(), first),
-        None => (format!("PLAINTEXT{index}"), first),
+        Some((name, address)) => (Some(name.to_owned()), address),
+        None => (None, first),
     };
     let address = bare_host(address).parse::<Address>().map_err(|error| bad(error.to_string()))?;
-    let mut advertised = None;
+    let (mut advertised, mut tls, mut sasl) = (None, false, false);
     for word in words {
         match word.split_once('=') {
             Some(("advertise", value)) => match value.parse::<Address>() {
                 Ok(Address::Tcp { host, port }) if port != 0 => advertised = Some((host, port)),
                 _ => return Err(bad(format!("advertise={value} is not HOST:PORT"))),
             },
-            None if matches!(word, "tls" | "sasl") => {
-                return Err(ListenError::Protocol { text: text.to_owned(), protocol: word.to_owned() });
-            }
+            None if word == "tls" => tls = true,
+            None if word == "sasl" => sasl = true,
             _ => return Err(ListenError::Word { text: text.to_owned(), word: word.to_owned() }),
         }
     }
-    Ok(Listen { name, address, advertised })
+    if address.is_unix() && (tls || sasl) {
+        return Err(ListenError::Unix { text: text.to_owned() });
+    }
+    let name = name.unwrap_or_else(|| match index {
+        0 => protocol_name(tls, sasl).to_owned(),
+        _ => format!("{}{index}", protocol_name(tls, sasl)),
+    });
+    Ok(Listen { name, address, advertised, tls, sasl })
+}
+
+/// Kafka's name of a security protocol.
+fn protocol_name(tls: bool, sasl: bool) -> &'static str {
+    match (tls, sasl) {
+        (false, false) => "PLAINTEXT",
+        (true, false) => "SSL",
+        (false, true) => "SASL_PLAINTEXT",
+        (true, true) => "SASL_SSL",
+    }
 }
 
 /// `:9092` listens on this machine only: anything else is to be said.
@@ -153,13 +187,20 @@ pub fn parse_kafka(settings: &KafkaListeners<'_>) -> Result<Vec<Listen>, ListenE
             continue;
         }
         let protocol = protocol_of(name, settings.protocols)?;
-        if protocol != "PLAINTEXT" {
-            return Err(ListenError::Protocol { text: text.to_owned(), protocol });
+        let (tls, sasl) = match protocol.as_str() {
+            "PLAINTEXT" => (false, false),
+            "SSL" => (true, false),
+            "SASL_PLAINTEXT" => (false, true),
+            "SASL_SSL" => (true, true),
+            _ => return Err(ListenError::Protocol { text: text.to_owned(), protocol }),
+        };
+        if address.is_unix() && (tls || sasl) {
+            return Err(ListenError::Unix { text: text.to_owned() });
         }
         if found.iter().any(|other| other.name == name) {
             return Err(ListenError::Twice { name: name.to_owned() });
         }
-        found.push(Listen { name: name.to_owned(), address, advertised: None });
+        found.push(Listen { name: name.to_owned(), address, advertised: None, tls, sasl });
     }
     for text in items(settings.advertised) {
         let (name, address) = name_and_address(text)?;
@@ -210,7 +251,13 @@ mod tests {
         let plain = parse_listen("127.0.0.1:0", 0).unwrap();
         assert_eq!(
             plain,
-            Listen { name: "PLAINTEXT".into(), address: tcp("127.0.0.1", 0), advertised: None }
+            Listen {
+                name: "PLAINTEXT".into(),
+                address: tcp("127.0.0.1", 0),
+                advertised: None,
+                tls: false,
+                sasl: false
+            }
         );
         let full = parse_listen("OUT=0.0.0.0:9092,advertise=k.example:19092", 1).unwrap();
         assert_eq!(full.name, "OUT");
@@ -218,12 +265,18 @@ mod tests {
         assert_eq!(full.advertised, Some(("k.example".into(), 19092)));
         assert_eq!(parse_listen(":9092", 0).unwrap().address, tcp("127.0.0.1", 9092));
         assert_eq!(parse_listen("unix:/x/y", 2).unwrap().name, "PLAINTEXT2");
+        let safe = parse_listen(":9094,sasl,tls,advertise=k:1", 0).unwrap();
+        assert_eq!((safe.name.as_str(), safe.tls, safe.sasl), ("SASL_SSL", true, true));
+        assert_eq!(safe.advertised, Some(("k".into(), 1)));
+        let named = parse_listen("OUT=:9094,tls", 1).unwrap();
+        assert_eq!((named.name.as_str(), named.tls, named.sasl), ("OUT", true, false));
+        assert_eq!(parse_listen(":9094,sasl", 1).unwrap().name, "SASL_PLAINTEXT1");
     }
 
     #[test]
     fn the_flag_refuses() {
         for (text, part) in [
-            ("127.0.0.1:0,tls", "asks for tls"),
+            ("unix:/x,tls", "a Unix socket has neither tls nor sasl"),
             ("127.0.0.1:0,nonsense", "there is no \"nonsense\""),
             ("127.0.0.1:0,advertise=x", "advertise=x is not HOST:PORT"),
             ("localhost", "listener \"localhost\": "),
@@ -247,9 +300,18 @@ mod tests {
             [Listen {
                 name: "PLAINTEXT".into(),
                 address: tcp("127.0.0.1", 9092),
-                advertised: Some(("localhost".into(), 9092))
+                advertised: Some(("localhost".into(), 9092)),
+                tls: false,
+                sasl: false
             }]
         );
+        let safe = KafkaListeners {
+            listeners: Some("SSL://:1,OUT://:2,SASL_PLAINTEXT://:3"),
+            protocols: Some("OUT:SASL_SSL"),
+            ..KafkaListeners::default()
+        };
+        let kinds: Vec<_> = parse_kafka(&safe).unwrap().iter().map(|one| (one.tls, one.sasl)).collect();
+        assert_eq!(kinds, [(true, false), (true, true), (false, true)]);
         assert_eq!(parse_kafka(&KafkaListeners::default()), Ok(Vec::new()));
     }
 
@@ -257,14 +319,11 @@ mod tests {
     fn kafkas_own_settings_refuse() {
         let listeners = |text| KafkaListeners { listeners: Some(text), ..KafkaListeners::default() };
         for (settings, part) in [
-            (listeners("SSL://:9092"), "asks for SSL"),
+            (listeners("SSL://unix:/x"), "a Unix socket has neither"),
             (listeners("OUT://:9092"), "no protocol for the listener OUT"),
             (listeners("PLAINTEXT://a:1,PLAINTEXT://b:2"), "two listeners are named PLAINTEXT"),
             (listeners("localhost:9092"), "it is not NAME://HOST:PORT"),
-            (
-                KafkaListeners { protocols: Some("OUT:SASL_SSL"), ..listeners("OUT://:1") },
-                "asks for SASL_SSL",
-            ),
+            (KafkaListeners { protocols: Some("OUT:TLS"), ..listeners("OUT://:1") }, "asks for TLS"),
             (
                 KafkaListeners { advertised: Some("OUT://x:1"), ..listeners("PLAINTEXT://:1") },
                 "names OUT, which is not among",

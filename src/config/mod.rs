@@ -4,6 +4,7 @@ pub mod error;
 pub mod file;
 pub mod listen;
 pub mod properties;
+pub mod security;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -179,12 +180,29 @@ fn client_options(
 ) -> Result<ClientOptions, ConfigError> {
     let mut options = ClientOptions::new(broker.value.clone());
     for (name, setting) in properties {
-        options.set(name, &setting.value).map_err(|error| ConfigError::Property {
+        options.set(name, &at_home(name, setting)).map_err(|error| ConfigError::Property {
             origin: setting.origin.clone(),
             reason: error.to_string(),
         })?;
     }
     Ok(options)
+}
+
+/// Whether a setting's value is the path of a file with certificates or a key.
+pub fn is_certificate_file(name: &str) -> bool {
+    name.ends_with(".location") && name.contains("ssl.")
+}
+
+/// A setting's value; a file that a config file names without its folder is looked for beside that config file.
+pub fn at_home(name: &str, setting: &Setting<String>) -> String {
+    match &setting.origin {
+        Origin::File(place) if is_certificate_file(name) && !setting.value.trim().is_empty() => {
+            let beside = place.path.parent().unwrap_or(Path::new("")).join(setting.value.trim());
+            let whole = std::path::absolute(&beside).unwrap_or(beside);
+            whole.to_str().map_or_else(|| setting.value.clone(), str::to_owned)
+        }
+        _ => setting.value.clone(),
+    }
 }
 
 fn set(variable: Option<&OsString>) -> Option<&OsStr> {

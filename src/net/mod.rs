@@ -1,4 +1,5 @@
-//! Sockets: one stream type over every transport, listening, and one outgoing connection; must never know what travels on them.
+//! Sockets: one stream type over every transport, TLS included, listening, and one outgoing connection; must never know
+//! what travels on them.
 
 mod address;
 mod dial;
@@ -6,6 +7,7 @@ mod listen;
 mod path;
 mod send_file;
 mod stream;
+pub mod tls;
 
 pub use address::{Address, AddressError};
 pub use dial::{DialError, dial};

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::send_file::send_file;
+use super::tls::TlsStream;
 
 /// Buffer asked for on each side of a Unix socket, in bytes. Measured: it doubles what sendfile moves.
 pub const SOCKET_BUFFER: usize = 1 << 20;
@@ -30,13 +31,15 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
 }
 
-/// A connected socket, registered with the runtime it was made in. TLS will be a third variant.
+/// A connected socket, registered with the runtime it was made in.
 #[derive(Debug)]
 pub enum Stream {
     /// Over a Unix socket.
     Unix(UnixStream),
     /// Over TCP, without Nagle's delay.
     Tcp(TcpStream),
+    /// Over TCP and encrypted, after the handshake.
+    Tls(Box<TlsStream>),
 }
 
 /// Who is at the other end.
@@ -99,7 +102,20 @@ impl Stream {
         match self {
             Self::Unix(_) => None,
             Self::Tcp(tcp) => tcp.local_addr().ok(),
+            Self::Tls(tls) => tls.get_ref().0.local_addr().ok(),
         }
+    }
+
+    /// Whether bytes are encrypted on their way. Files are then read and written; [`Stream::poll_send_file`] is not for
+    /// them.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// The certificate that the other end showed and the handshake verified, in DER.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let Self::Tls(tls) = self else { return None };
+        tls.get_ref().1.peer_certificates()?.first().map(|certificate| &**certificate)
     }
 
     /// Writes like `poll_write_vectored`, telling TCP that more follows at once, so that a short head
@@ -136,6 +152,7 @@ impl Stream {
                     ready!(tcp.poll_write_ready(cx))?;
                     tcp.try_io(Interest::WRITABLE, || send_file(tcp.as_fd(), range, 64 << 10))
                 }
+                Self::Tls(_) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -150,6 +167,13 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, into),
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, into),
+            Self::Tls(tls) => match Pin::new(tls).poll_read(cx, into) {
+                // Many clients leave without TLS's own goodbye. What is cut short so is a frame, which has its length.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                read => read,
+            },
         }
     }
 }
@@ -159,6 +183,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Unix(unix) => Pin::new(unix).poll_write(cx, from),
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, from),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, from),
         }
     }
 
@@ -170,6 +195,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, pieces),
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -177,14 +203,19 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// What a TLS session has taken but not given to the socket yet goes out; there is nothing such without TLS.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(_) | Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

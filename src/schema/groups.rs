@@ -1,13 +1,80 @@
-//! Values of `__consumer_offsets` that klog reads but does not write: consumer groups of KIP-848, share groups
-//! (KIP-932) and streams groups (KIP-1071), as Apache Kafka 4.3 defines them; it decides nothing about any group.
+//! Records of `__consumer_offsets` for consumer groups of KIP-848, which klog keeps, and for share groups (KIP-932) and
+//! streams groups (KIP-1071), which it only reads, as Apache Kafka 4.3 defines them; it decides nothing about any group.
 //!
 //! All are flexible from version 0 on, the only one so far. Partitions are indexes, epochs rise, times are ms since
 //! 1970. (`ConsumerGroupMetadataValue.json` and so on in Kafka's group coordinator.)
 
 use bytes::Bytes;
 
-use crate::codec::structs;
+use super::{SchemaError, whole};
+use crate::codec::{Reader, Version, Wire, Writer, structs};
 use crate::model::id::TopicId;
+
+/// The kinds of record that a consumer group is kept in.
+pub mod kind {
+    /// [`super::ConsumerGroupMetadata`] under a [`super::GroupKey`].
+    pub const METADATA: i16 = 3;
+    /// [`super::ConsumerGroupMemberMetadata`] under a [`super::MemberKey`].
+    pub const MEMBER: i16 = 5;
+    /// [`super::TargetAssignmentMetadata`] under a [`super::GroupKey`].
+    pub const TARGET_METADATA: i16 = 6;
+    /// [`super::TargetAssignmentMember`] under a [`super::MemberKey`].
+    pub const TARGET_MEMBER: i16 = 7;
+    /// [`super::ConsumerGroupCurrentMemberAssignment`] under a [`super::MemberKey`].
+    pub const CURRENT: i16 = 8;
+    /// [`super::ConsumerGroupRegularExpression`] under a [`super::RegularExpressionKey`].
+    pub const REGEX: i16 = 16;
+}
+
+/// The only version of these values so far, flexible.
+const NEWEST: i16 = 0;
+
+/// The body of a key of these kinds, which is not flexible.
+///
+/// # Errors
+/// A text is too long.
+pub fn encode_key(key: &impl Wire) -> Result<Bytes, SchemaError> {
+    let mut writer = Writer::with_capacity(64);
+    key.write(&mut writer, Version::new(0, None))?;
+    Ok(writer.into_bytes())
+}
+
+/// Reads the body of a key of these kinds.
+///
+/// # Errors
+/// The bytes are not such a key, whole.
+pub fn decode_key<T: Wire>(key: Bytes, what: &'static str) -> Result<T, SchemaError> {
+    let mut reader = Reader::new(key);
+    let key = T::read(&mut reader, Version::new(0, None))?;
+    whole(&reader, what)?;
+    Ok(key)
+}
+
+/// A value of these kinds as it is stored.
+///
+/// # Errors
+/// A text is too long.
+pub fn encode_value(value: &impl Wire) -> Result<Bytes, SchemaError> {
+    let mut writer = Writer::with_capacity(64);
+    writer.i16(NEWEST);
+    value.write(&mut writer, Version::new(NEWEST, Some(0)))?;
+    Ok(writer.into_bytes())
+}
+
+/// Reads a value of these kinds.
+///
+/// # Errors
+/// Another version than 0, or bytes that are not such a value, whole.
+pub fn decode_value<T: Wire>(value: Bytes, what: &'static str) -> Result<T, SchemaError> {
+    let mut reader = Reader::new(value);
+    let version = reader.i16()?;
+    if version != NEWEST {
+        return Err(SchemaError::Version { what, found: version.into(), min: 0, max: NEWEST });
+    }
+    let value = T::read(&mut reader, Version::new(NEWEST, Some(0)))?;
+    whole(&reader, what)?;
+    Ok(value)
+}
 
 structs! {
     /// Which group: the key of most values here.

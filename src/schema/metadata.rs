@@ -9,6 +9,9 @@ use bytes::Bytes;
 use crate::codec::{Reader, Version, Wire, Writer, structs};
 use crate::model::id::TopicId;
 
+use super::kraft::{
+    AccessControlEntry, RemoveAccessControlEntry, RemoveUserScramCredential, UserScramCredential,
+};
 use super::{SchemaError, whole};
 
 /// What a config record is about, as Kafka numbers it (`ConfigResource.Type`).
@@ -38,6 +41,14 @@ pub enum MetadataRecord {
     FeatureLevel(FeatureLevel),
     /// A block of producer ids was handed out.
     ProducerIds(ProducerIds),
+    /// A user got a SCRAM credential, or another one.
+    UserScramCredential(UserScramCredential),
+    /// A user's SCRAM credential was taken away.
+    RemoveUserScramCredential(RemoveUserScramCredential),
+    /// An access rule was made.
+    AccessControlEntry(AccessControlEntry),
+    /// An access rule was taken away.
+    RemoveAccessControlEntry(RemoveAccessControlEntry),
     /// A type this build does not know, kept so that readers may count and skip it.
     Other(Other),
 }
@@ -193,6 +204,10 @@ impl MetadataRecord {
             Self::RemoveTopic(body) => frame(9, 0, body),
             Self::FeatureLevel(body) => frame(12, 0, body),
             Self::ProducerIds(body) => frame(15, 0, body),
+            Self::UserScramCredential(body) => frame(11, 0, body),
+            Self::RemoveUserScramCredential(body) => frame(22, 0, body),
+            Self::AccessControlEntry(body) => frame(18, 0, body),
+            Self::RemoveAccessControlEntry(body) => frame(19, 0, body),
             Self::Other(other) => {
                 let mut writer = head(other.record_type, other.version);
                 writer.raw(&other.body);
@@ -217,8 +232,14 @@ impl MetadataRecord {
             3 => body(&mut reader, "PartitionRecord", version, 2).map(Self::Partition),
             4 => body(&mut reader, "ConfigRecord", version, 0).map(Self::Config),
             9 => body(&mut reader, "RemoveTopicRecord", version, 0).map(Self::RemoveTopic),
+            11 => body(&mut reader, "UserScramCredentialRecord", version, 0).map(Self::UserScramCredential),
             12 => body(&mut reader, "FeatureLevelRecord", version, 0).map(Self::FeatureLevel),
             15 => body(&mut reader, "ProducerIdsRecord", version, 0).map(Self::ProducerIds),
+            18 => body(&mut reader, "AccessControlEntryRecord", version, 0).map(Self::AccessControlEntry),
+            19 => body(&mut reader, "RemoveAccessControlEntryRecord", version, 0)
+                .map(Self::RemoveAccessControlEntry),
+            22 => body(&mut reader, "RemoveUserScramCredentialRecord", version, 0)
+                .map(Self::RemoveUserScramCredential),
             kind => Ok(Self::Other(Other { record_type: kind, version, body: reader.rest() })),
         }
     }
@@ -346,9 +367,49 @@ mod tests {
         ]
     }
 
+    fn access_golden() -> Vec<(MetadataRecord, &'static str)> {
+        vec![
+            (
+                MetadataRecord::UserScramCredential(UserScramCredential {
+                    name: "alice".into(),
+                    mechanism: 1,
+                    salt: bytes("010203"),
+                    stored_key: bytes("0405"),
+                    server_key: bytes("06"),
+                    iterations: 8192,
+                }),
+                "010b0006616c696365010401020303040502060000200000",
+            ),
+            (
+                MetadataRecord::RemoveUserScramCredential(RemoveUserScramCredential {
+                    name: "alice".into(),
+                    mechanism: 2,
+                }),
+                "01160006616c6963650200",
+            ),
+            (
+                MetadataRecord::AccessControlEntry(AccessControlEntry {
+                    id: ID,
+                    resource_type: 2,
+                    resource_name: "sales".into(),
+                    pattern_type: 4,
+                    principal: "User:alice".into(),
+                    host: "*".into(),
+                    operation: 3,
+                    permission_type: 3,
+                }),
+                "0112000102030405060708090a0b0c0d0e0f10020673616c6573040b557365723a616c696365022a030300",
+            ),
+            (
+                MetadataRecord::RemoveAccessControlEntry(RemoveAccessControlEntry { id: ID }),
+                "0113000102030405060708090a0b0c0d0e0f1000",
+            ),
+        ]
+    }
+
     #[test]
     fn kafkas_own_bytes_are_read_and_written() {
-        for (record, golden) in golden().into_iter().chain(more_golden()) {
+        for (record, golden) in golden().into_iter().chain(more_golden()).chain(access_golden()) {
             assert_eq!(MetadataRecord::decode(bytes(golden)).unwrap(), record, "{golden}");
             assert_eq!(hex(&record.encode().unwrap()), golden);
         }

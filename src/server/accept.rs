@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::options::Limits;
+use super::worker::Endpoint;
+use crate::auth::{AuthError, certificate};
 use crate::broker::Peer;
 use crate::net::{Accepted, Acceptor, Address, Remote, Stream};
 
@@ -135,19 +137,26 @@ fn passes(error: &io::Error) -> bool {
 }
 
 /// What a connection's answers say about where this node is and who asks.
-pub(super) fn peer(remote: Remote, stream: &Stream, bound: &Address, named: Option<&(String, u16)>) -> Peer {
+///
+/// # Errors
+/// The peer's certificate has a subject that can not be read.
+pub(super) fn peer(remote: Remote, stream: &Stream, endpoint: &Endpoint) -> Result<Peer, AuthError> {
     let (unix, client_host) = match remote {
         Remote::Unix => (true, "/unix".to_owned()),
         Remote::Tcp(from) => (false, format!("/{}", from.ip().to_canonical())),
     };
-    let advertised = match (named, bound) {
+    let advertised = match (&endpoint.advertised, &endpoint.address) {
         (Some((host, port)), _) => (host.clone(), i32::from(*port)),
         (None, Address::Tcp { host, port }) => (reachable(host, stream.local()), i32::from(*port)),
         (None, Address::Unix(_)) => ("unix".to_owned(), 0),
     };
     let mut peer = Peer::new(unix, advertised, client_host);
     peer.superuser = stream.is_own_user();
-    peer
+    peer.security = endpoint.security.clone();
+    Ok(match stream.certificate() {
+        Some(certificate) => peer.known_as(format!("User:{}", certificate::subject(certificate)?)),
+        None => peer,
+    })
 }
 
 /// The bound host, or for a wildcard the address that the connection came in on.

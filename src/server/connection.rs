@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::io::AsyncWrite;
+
 use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
 use super::end::End;
@@ -63,7 +65,7 @@ pub(super) struct Connection<S: Service> {
     ended: bool,
     /// The peer has yet to prove who it is: its frames are bounded more tightly.
     unproven: bool,
-    /// Nothing more is read or begun: the last answer is on its way.
+    /// Why it ends once the answers so far are sent; nothing more is read or begun.
     last: Option<String>,
     silence: Silence,
     deadlines: Deadlines,
@@ -220,23 +222,31 @@ impl<S: Service> Connection<S> {
     }
 
     fn outcome(&mut self, outcome: Outcome, mark: Mark) -> Result<(), End> {
-        let outcome = match outcome {
+        let reply = match outcome {
+            Outcome::Reply(reply) => reply,
+            Outcome::Later(later) => {
+                self.answers.push_back(Answer::Later(later, mark));
+                return Ok(());
+            }
+            Outcome::None => {
+                Ledger::done(&self.shared.meters, mark);
+                return Ok(());
+            }
             Outcome::Last(reply, reason) => {
                 self.last = Some(reason);
-                Outcome::Reply(reply)
+                reply
             }
-            other => other,
+            // What was asked before still gets its answer.
+            Outcome::Close(reason) => {
+                self.last = Some(reason);
+                return Ok(());
+            }
         };
-        match outcome {
-            Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply, mark)?,
-            Outcome::Reply(reply) => {
-                self.ready += reply.len();
-                self.answers.push_back(Answer::Ready(reply, mark));
-            }
-            Outcome::Later(later) => self.answers.push_back(Answer::Later(later, mark)),
-            Outcome::None => Ledger::done(&self.shared.meters, mark),
-            Outcome::Close(reason) | Outcome::Last(_, reason) => return Err(End::Broker(reason)),
+        if self.answers.is_empty() {
+            return self.send(reply, mark);
         }
+        self.ready += reply.len();
+        self.answers.push_back(Answer::Ready(reply, mark));
         Ok(())
     }
 
@@ -312,10 +322,11 @@ impl<S: Service> Connection<S> {
             return self.deadlines.due(cx, Some(at), None).then_some(End::Stopped);
         }
         let quiet = self.running.is_none() && self.answers.is_empty();
+        let ending = self.ended || self.last.is_some();
         let stall = self.silence.deadline(limits, self.input.in_the_way());
         let (at, end) = match stall {
             Some(at) => (Some(at), End::Stalled),
-            None if quiet || self.ended => (Some(self.deadlines.idle(self.ended)), End::Idle),
+            None if quiet || ending => (Some(self.deadlines.idle(ending)), End::Idle),
             None => (None, End::Idle),
         };
         let check = self.silence.next_look(limits, self.input.holds_room());
@@ -328,9 +339,15 @@ impl<S: Service> Future for Connection<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         let this = self.get_mut();
-        if let Err(end) = this.turn(cx) {
-            return Poll::Ready(end);
+        let end = match this.turn(cx) {
+            Err(end) => Some(end),
+            Ok(()) => this.time(cx),
+        };
+        let Some(end) = end else { return Poll::Pending };
+        if this.stream.is_tls() {
+            // TLS's own goodbye, if the socket takes it at once.
+            let _ = Pin::new(&mut this.stream).poll_shutdown(cx);
         }
-        this.time(cx).map_or(Poll::Pending, Poll::Ready)
+        Poll::Ready(end)
     }
 }

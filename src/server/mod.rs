@@ -32,6 +32,7 @@ use metrics::Pages;
 use shared::{Shared, Stop};
 use worker::{Arrival, Endpoint, Hand, Plan};
 
+pub use crate::net::tls::{ServerTls, TlsError};
 pub use options::{Limits, ListenerOptions, ServerOptions};
 pub use service::{Call, Look, Service, Tasks};
 
@@ -109,11 +110,12 @@ impl Server {
             if let Some((listeners, http)) = listeners.take() {
                 let _inside = runtime.enter();
                 let door = Arc::new(Door::default());
-                for (number, ListenerOptions { listener, advertised }) in listeners.into_iter().enumerate() {
+                for (number, options) in listeners.into_iter().enumerate() {
+                    let ListenerOptions { listener, advertised, security, tls } = options;
                     let address = listener.address().clone();
                     addresses.push(address.clone());
                     let meter = shared.meters.listener(number);
-                    let endpoint = Arc::new(Endpoint { address, advertised, meter });
+                    let endpoint = Arc::new(Endpoint { address, advertised, security, tls, meter });
                     let seating = Seating {
                         shared: Arc::clone(shared),
                         door: Arc::clone(&door),

@@ -5,8 +5,11 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broker::ListenerSecurity;
+use crate::net::tls::ServerTls;
 use crate::net::{Address, ListenError, Listener, SocketOptions};
 
 /// A listening socket and how its clients are told to reach this node.
@@ -17,18 +20,35 @@ pub struct ListenerOptions {
     /// Host and port that answers name (Kafka's `advertised.listeners`). None: the bound address, and for
     /// a wildcard address the one the connection came in on. Unix listeners always say `unix`, 0.
     pub advertised: Option<(String, u16)>,
+    /// What it asks of its clients.
+    pub security: ListenerSecurity,
+    /// What encrypts its connections; only on TCP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 impl ListenerOptions {
     /// Connections that may wait to be accepted.
     const BACKLOG: u32 = 1024;
 
+    /// A socket that listens already, to anybody and without encryption.
+    pub fn plain(listener: Listener) -> Self {
+        Self { listener, advertised: None, security: ListenerSecurity::default(), tls: None }
+    }
+
+    /// Encrypts its connections.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<ServerTls>) -> Self {
+        self.security.tls = true;
+        self.tls = Some(tls);
+        self
+    }
+
     /// Binds `address`; `advertised` as in the field.
     ///
     /// # Errors
     /// The system refuses: a taken port, a name that does not resolve, no right.
     pub fn bind(address: &Address, advertised: Option<(String, u16)>) -> Result<Self, ListenError> {
-        Ok(Self { listener: Listener::bind(address, Self::BACKLOG)?, advertised })
+        Ok(Self { advertised, ..Self::plain(Listener::bind(address, Self::BACKLOG)?) })
     }
 
     /// Binds a Unix socket at `path`.
@@ -44,7 +64,7 @@ impl ListenerOptions {
     /// # Errors
     /// It has no local address.
     pub fn from_tcp(socket: TcpListener) -> io::Result<Self> {
-        Ok(Self { listener: Listener::from_tcp(socket)?, advertised: None })
+        Ok(Self::plain(Listener::from_tcp(socket)?))
     }
 
     /// Takes a Unix socket that listens already.
@@ -52,7 +72,7 @@ impl ListenerOptions {
     /// # Errors
     /// It has no local address.
     pub fn from_unix(socket: UnixListener) -> io::Result<Self> {
-        Ok(Self { listener: Listener::from_unix(socket)?, advertised: None })
+        Ok(Self::plain(Listener::from_unix(socket)?))
     }
 }
 
@@ -89,6 +109,8 @@ pub struct Limits {
     pub max_connections_per_ip: usize,
     /// `max.connections.per.ip.overrides`, names resolved.
     pub max_connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long the peer of an unfinished request may stay silent.
     pub stall: Duration,
     /// The same while other requests wait for the room it holds.
@@ -107,6 +129,7 @@ impl Default for Limits {
             max_connections: usize::MAX,
             max_connections_per_ip: usize::MAX,
             max_connections_per_ip_overrides: HashMap::new(),
+            handshake: Duration::from_secs(10),
             stall: Duration::from_secs(10),
             stall_contended: Duration::from_secs(1),
             drain: Duration::from_secs(5),

@@ -34,6 +34,8 @@ enum Piece {
 pub(super) struct Output {
     pieces: VecDeque<Piece>,
     memory: usize,
+    /// A TLS session has taken bytes that the socket has not.
+    unflushed: bool,
 }
 
 /// What a flush came to.
@@ -47,7 +49,7 @@ pub(super) enum Flushed {
 
 impl Output {
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && !self.unflushed
     }
 
     /// Bytes that wait in memory, and pieces that wait.
@@ -104,7 +106,17 @@ impl Output {
                 return Poll::Ready(Ok(Flushed::Some(total)));
             }
         }
-        Poll::Ready(Ok(Flushed::All(total)))
+        match Pin::new(stream).poll_flush(cx)? {
+            Poll::Ready(()) => {
+                self.unflushed = false;
+                Poll::Ready(Ok(Flushed::All(total)))
+            }
+            Poll::Pending if total == 0 => Poll::Pending,
+            Poll::Pending => {
+                self.unflushed = true;
+                Poll::Ready(Ok(Flushed::Some(total)))
+            }
+        }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<usize>> {
@@ -189,9 +201,12 @@ fn advance_by(bytes: &mut impl Buf, sent: &mut usize) -> usize {
     bytes.remaining()
 }
 
-/// One sendfile; none when the file has no descriptor.
+/// One sendfile; none when the file has no descriptor, or its bytes are to be encrypted.
 fn poll_file(cx: &mut Context<'_>, stream: &mut Stream, part: &mut Part) -> Option<Poll<io::Result<usize>>> {
     let Part::File { file, position, len } = part else { return None };
+    if stream.is_tls() {
+        return None;
+    }
     let range = FileRange { file: file.fd()?, position: *position, len: *len };
     Some(match stream.poll_send_file(cx, range) {
         Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::{debug, error};
 
 use super::accept::{Seat, peer};
@@ -16,7 +17,9 @@ use super::connection::Connection;
 use super::meters::ListenerMeter;
 use super::service::{Service, Tasks};
 use super::shared::Shared;
-use crate::net::{Accepted, Address};
+use crate::broker::ListenerSecurity;
+use crate::net::tls::{ServerTls, TlsFailure};
+use crate::net::{Accepted, Address, Stream};
 
 /// A connection on its way to its worker.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Arrival {
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) advertised: Option<(String, u16)>,
+    pub(super) security: ListenerSecurity,
+    pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) meter: Arc<ListenerMeter>,
 }
 
@@ -140,9 +145,42 @@ async fn serve<S: Service>(shared: Arc<Shared<S>>, arrival: Arrival) {
         Ok(stream) => stream,
         Err(error) => return debug!(%error, "a connection went away before it was served"),
     };
-    let peer = Arc::new(peer(remote, &stream, &endpoint.address, endpoint.advertised.as_ref()));
-    debug!(client = %peer.client_host, "connected");
+    let stream = match &endpoint.tls {
+        None => stream,
+        Some(tls) => match shake_hands(&shared, tls, stream).await {
+            Ok(stream) => stream,
+            Err(why) => return debug!(?remote, why, "no TLS handshake"),
+        },
+    };
+    let peer = match peer(remote, &stream, &endpoint) {
+        Ok(peer) => Arc::new(peer),
+        Err(error) => return debug!(?remote, %error, "its certificate can not be read"),
+    };
+    debug!(client = %peer.client_host, principal = peer.principal(), "connected");
     let end = Connection::new(shared, Arc::clone(&peer), stream, Arc::clone(&endpoint.meter)).await;
     debug!(client = %peer.client_host, %end, "connection closed");
     drop((seat, present));
+}
+
+/// TLS's handshake, within its time; the stop ends it. Nothing of it is left when this returns an error.
+async fn shake_hands<S: Service>(
+    shared: &Shared<S>,
+    tls: &ServerTls,
+    stream: Stream,
+) -> Result<Stream, String> {
+    let mut stop = pin!(shared.stop.listen());
+    stop.as_mut().enable();
+    if shared.stop.now() {
+        return Err("the server stops".to_owned());
+    }
+    tokio::select! {
+        () = &mut stop => Err("the server stops".to_owned()),
+        accepted = timeout(shared.limits.handshake, Box::pin(tls.accept(stream))) => match accepted {
+            Err(_) => Err("it took too long".to_owned()),
+            Ok(accepted) => accepted.map_err(|error| match TlsFailure::of(&error) {
+                Some(failure) => failure.to_string(),
+                None => error.to_string(),
+            }),
+        },
+    }
 }

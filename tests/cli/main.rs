@@ -1,11 +1,17 @@
 //! The built `klog` run as its users run it: arguments, stdin, and what comes out; each case in folders of its own.
+//! With `KLOG_TEST_BROKER=HOST:PORT` the cases meet that broker instead of a daemon of their own, one after another
+//! (`tests/kafka/commands.py` does this with Apache Kafka, and knows which cases can not).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
+#[path = "../wire/authority.rs"]
+mod authority;
 mod data;
 mod house;
 mod must_show;
 mod pipeline;
 mod prometheus;
+mod secure;
 mod segment;
 mod status;
 
@@ -14,15 +20,26 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a command of a test may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The turn of a case at the broker that all of them share.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The broker that cases meet instead of daemons of their own.
+fn shared_broker() -> Option<String> {
+    std::env::var("KLOG_TEST_BROKER").ok()
+}
+
 /// A home and a data folder of their own; what was started in them ends with them.
 pub struct World {
     folder: tempfile::TempDir,
+    /// Held while the shared broker is this world's.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl World {
@@ -31,7 +48,13 @@ impl World {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("klog-test-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
-        Self { folder }
+        let turn = shared_broker().map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        let world = Self { folder, turn };
+        if world.turn.is_some() {
+            // What the case before left: the names of topics are the same in all of them.
+            world.sh("klog topic list -o name | grep -v ^__ | xargs -r klog topic delete -q -y").ok();
+        }
+        world
     }
 
     /// A path in this world's folder.
@@ -76,6 +99,9 @@ impl World {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(address) = shared_broker() {
+            command.env("KLOG_BROKER", address).env("KLOG_AUTOSTART", "0");
+        }
         Run { command, stdin: None }
     }
 
@@ -96,6 +122,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if self.turn.is_some() {
+            return;
+        }
         let stopped = self.klog(&["broker", "stop", "-q"]).done();
         if stopped.status != 0 && !std::thread::panicking() {
             panic!("the daemon does not stop: {}", stopped.stderr_text());

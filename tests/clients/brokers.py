@@ -181,7 +181,7 @@ class Kafka:
     """One Apache Kafka 4.3 from its Maven artifacts."""
 
     def __init__(self, libs, folder, listeners, settings, scram=False):
-        self.libs, self.folder = libs, folder
+        self.libs, self.folder, self.address = libs, folder, listeners[0][1]
         os.makedirs(folder)
         (control,) = free_ports(1)
         names = {name: protocol for name, _, protocol in listeners}
@@ -227,7 +227,9 @@ class Kafka:
 
     def started(self):
         assert self.process.poll() is None, open(self.log).read()[-3000:]
-        return "Kafka Server started" in open(self.log).read()
+        host, port = self.address.split(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -258,7 +260,7 @@ class KafkaPlace:
             "sasl.mechanism.inter.broker.protocol": "PLAIN",
             "sasl.mechanism.controller.protocol": "PLAIN",
         }
-        for name in ["sasl", "both", "inner"]:
+        for name in ["sasl", "both", "inner", "controller"]:
             settings[f"listener.name.{name}.plain.sasl.jaas.config"] = f"{jaas}.plain.PlainLoginModule required {users};"
             for mechanism in ["scram-sha-256", "scram-sha-512"]:
                 key = f"listener.name.{name}.{mechanism}.sasl.jaas.config"
@@ -269,13 +271,9 @@ class KafkaPlace:
             ("TLS", tls, "SSL"),
             ("BOTH", both, "SASL_SSL"),
         ]
-        # The controller's own requests come without authentication.
-        settings["super.users"] = "User:admin"
         settings["listener.security.protocol.map"] = ",".join(
             ["CONTROLLER:SASL_PLAINTEXT", *(f"{name}:{protocol}" for name, _, protocol in listeners)]
         )
-        key = "listener.name.controller.plain.sasl.jaas.config"
-        settings[key] = settings["listener.name.inner.plain.sasl.jaas.config"]
         open_folder, secured_folder = os.path.join(folder, "open"), os.path.join(folder, "secured")
         self.brokers = [Kafka(libs, open_folder, [("PLAIN", plain, "PLAINTEXT")], PLAIN_SETTINGS)]
         try:

@@ -1,6 +1,7 @@
 //! Raw bytes against a real server: what any peer may send is answered or the connection closed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod authority;
 mod child;
 mod flood;
 mod hostile;
@@ -11,4 +12,6 @@ mod peer;
 #[path = "../cli/prometheus.rs"]
 mod prometheus;
 mod real;
+mod sasl;
 mod stand_in;
+mod tls;

@@ -20,6 +20,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         data: folder.join("data"),
         settings: Settings::parse::<&str, &str>([]).unwrap(),
         seed: None,
+        authentication: false,
         max_open_files: 1000,
     };
     let broker = Broker::open_on_this_machine(options).unwrap();
@@ -27,7 +28,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         [Address::Tcp { host: "127.0.0.1".into(), port: 0 }, Address::Unix(folder.join("klog.sock"))];
     let listeners = addresses
         .iter()
-        .map(|address| ListenerOptions { listener: Listener::bind(address, 1024).unwrap(), advertised: None })
+        .map(|address| ListenerOptions::plain(Listener::bind(address, 1024).unwrap()))
         .collect();
     let http = vec![
         ListenerOptions::bind(&addresses[0], None).unwrap(),

@@ -33,6 +33,8 @@ pub(crate) const FILE: u8 = b'f';
 pub(crate) const VIRTUAL: u8 = b'v';
 /// Answered with the peer's facts.
 pub(crate) const PEER: u8 = b'?';
+/// Answered with the peer's name.
+pub(crate) const WHO: u8 = b'!';
 
 #[derive(Default)]
 pub(crate) struct StandIn {
@@ -89,6 +91,7 @@ impl Service for StandIn {
                 Some(FILE) => Outcome::Reply(file_reply(&header, own.file.clone())),
                 Some(VIRTUAL) => Outcome::Reply(file_reply(&header, own.in_memory.clone())),
                 Some(PEER) => Outcome::Reply(reply(&header, format!("{:?}", peer.address()).into())),
+                Some(WHO) => Outcome::Reply(reply(&header, peer.principal().to_owned().into())),
                 _ => Outcome::Reply(reply(&header, body)),
             }
         })
@@ -136,7 +139,7 @@ pub(crate) fn serve(service: &Arc<StandIn>, folder: &std::path::Path, limits: Li
         [Address::Tcp { host: "127.0.0.1".into(), port: 0 }, Address::Unix(folder.join("test.sock"))];
     let listeners = addresses
         .iter()
-        .map(|address| ListenerOptions { listener: Listener::bind(address, 1024).unwrap(), advertised: None })
+        .map(|address| ListenerOptions::plain(Listener::bind(address, 1024).unwrap()))
         .collect();
     let options = ServerOptions { listeners, workers: 2, limits, ..ServerOptions::default() };
     Server::start(options, Arc::clone(service)).unwrap()

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::answer::{Outcome, Part, Reply, decode};
 use super::fetch_read::{Found, Limits, read, resolve};
 use crate::broker::fetch_session::{Asked, Held, SessionError, TopicKey, Want, Wanted};
-use crate::broker::{Broker, Watch};
+use crate::broker::{Broker, Peer, Watch};
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
@@ -21,7 +21,7 @@ use crate::wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicRe
 
 const READ_COMMITTED: i8 = 1;
 
-pub(super) async fn call(broker: &Arc<Broker>, header: &RequestHeader, body: Bytes) -> Outcome {
+pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, body: Bytes) -> Outcome {
     let version = header.api_version;
     let request: FetchRequest = match decode(header, body) {
         Ok(request) => request,
@@ -35,7 +35,7 @@ pub(super) async fn call(broker: &Arc<Broker>, header: &RequestHeader, body: Byt
         }
     };
     let limits = Limits::of(broker, &request);
-    let found = gather(broker, &wants, &request, limits).await;
+    let found = gather(broker, peer, &wants, &request, limits).await;
     let incremental = version >= 7 && request.session_epoch > 0;
     let committed = request.isolation_level == READ_COMMITTED;
     respond(broker, header, found, held.as_ref(), incremental, committed)
@@ -124,8 +124,14 @@ fn forgotten(version: i16, request: &FetchRequest) -> Vec<(TopicKey, i32)> {
 
 /// Reads until there is enough, something to say at once, or no more time. Between two looks it sleeps until a high
 /// watermark moves.
-async fn gather(broker: &Arc<Broker>, wants: &[Want], request: &FetchRequest, limits: Limits) -> Vec<Found> {
-    let found = read(broker, wants, limits);
+async fn gather(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    wants: &[Want],
+    request: &FetchRequest,
+    limits: Limits,
+) -> Vec<Found> {
+    let found = read(broker, peer, wants, limits);
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
     if wait_ms == 0 || wants.is_empty() || is_enough(&found, limits) {
         return found;
@@ -136,16 +142,16 @@ async fn gather(broker: &Arc<Broker>, wants: &[Want], request: &FetchRequest, li
         // First the watch, then the look: a move in between is not missed.
         let _watches: Vec<Watch> = wants
             .iter()
-            .filter_map(|(topic, partition, _)| resolve(broker, topic, *partition).ok())
+            .filter_map(|(topic, partition, _)| resolve(broker, peer, topic, *partition).ok())
             .map(|(_, partition)| partition.watch(&moved))
             .collect();
-        let found = read(broker, wants, limits);
+        let found = read(broker, peer, wants, limits);
         if is_enough(&found, limits) {
             return found;
         }
         tokio::select! {
             () = moved.notified() => {}
-            () = sleep_until(deadline) => return read(broker, wants, limits),
+            () = sleep_until(deadline) => return read(broker, peer, wants, limits),
             () = broker.closed() => return found,
         }
     }

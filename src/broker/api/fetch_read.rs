@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::error;
+use super::{error, operations};
+use crate::auth::acl::Operation;
 use crate::broker::fetch_session::{TopicKey, Want, Wanted};
-use crate::broker::{Broker, Partition, Topic};
+use crate::broker::{Broker, Partition, Peer, Topic};
 use crate::storage::ReadPlan;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::fetch::{EpochEndOffset, FetchRequest, PartitionData};
@@ -46,15 +47,25 @@ impl Found {
     }
 }
 
-/// The partition that is meant.
+/// The partition that is meant, if the peer may read it: asked anew at every look, so that no session outlives a right.
 pub(super) fn resolve(
     broker: &Broker,
+    peer: &Peer,
     topic: &TopicKey,
     partition: i32,
 ) -> Result<(Arc<Topic>, Arc<Partition>), ErrorCode> {
+    let may_read =
+        |name: &str| operations::topic(broker, peer, Operation::Read, name).map_err(|(code, _)| code);
     let topic = match topic {
-        TopicKey::Name(name) => broker.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?,
-        TopicKey::Id(id) => broker.topic_by_id(id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?,
+        TopicKey::Name(name) => {
+            may_read(name)?;
+            broker.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
+        }
+        TopicKey::Id(id) => {
+            let topic = broker.topic_by_id(id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+            may_read(topic.name())?;
+            topic
+        }
     };
     let found = broker.partition_of(&topic, partition).map_err(|error| error::of_storage(&error))?;
     let found = found.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
@@ -63,14 +74,14 @@ pub(super) fn resolve(
 
 /// Looks at all partitions in order. The first that has anything gives at least one batch whatever the limits; once
 /// the limit is reached the rest are only told their marks.
-pub(super) fn read(broker: &Broker, wants: &[Want], limits: Limits) -> Vec<Found> {
+pub(super) fn read(broker: &Broker, peer: &Peer, wants: &[Want], limits: Limits) -> Vec<Found> {
     let mut left = limits.max_bytes;
     let mut first = true;
     let mut found = Vec::with_capacity(wants.len());
     for (topic, index, wanted) in wants {
         let mut data = PartitionData { partition_index: *index, ..nothing() };
         let mut partition = None;
-        let looked = resolve(broker, topic, *index)
+        let looked = resolve(broker, peer, topic, *index)
             .and_then(|(_, found)| look(partition.insert(found), wanted, left, first, &mut data));
         let (plan, diverges) = match looked {
             Ok(Look::Plan(plan)) => (plan, false),

@@ -1,9 +1,12 @@
 //! Who is let in: before a client has proved who it is, a listener that demands so serves nothing but the steps of
 //! doing it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::answer::Outcome;
+use super::sasl_authenticate;
 use crate::broker::{Broker, Peer};
 use crate::wire::api::ApiKey;
 
@@ -28,7 +31,6 @@ pub(super) fn monotonic_ms(broker: &Broker) -> i64 {
 }
 
 /// Takes a SASL message without a request's head, which follows SaslHandshake 0.
-pub(super) async fn raw(_broker: &Broker, peer: &Peer, _message: Bytes) -> Outcome {
-    peer.speak_raw(false);
-    Outcome::Close("SASL messages without a request's head are not served here".to_owned())
+pub(super) async fn raw(broker: &Arc<Broker>, peer: &Peer, message: Bytes) -> Outcome {
+    sasl_authenticate::raw(broker, peer, &message).await
 }

@@ -19,6 +19,15 @@ pub(super) fn code(error: GroupError) -> ErrorCode {
         GroupError::MetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
         GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
         GroupError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::Invalid(_) => ErrorCode::INVALID_REQUEST,
+        GroupError::FencedEpoch => ErrorCode::FENCED_MEMBER_EPOCH,
+        GroupError::StaleEpoch => ErrorCode::STALE_MEMBER_EPOCH,
+        GroupError::UnreleasedInstance => ErrorCode::UNRELEASED_INSTANCE_ID,
+        GroupError::UnsupportedAssignor => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        GroupError::InvalidRegex => ErrorCode::INVALID_REGULAR_EXPRESSION,
+        GroupError::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
+        GroupError::NonEmpty => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::Subscribed => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
     }
 }
 

@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
-use super::error;
-use crate::broker::Broker;
+use super::{error, operations};
+use crate::auth::acl::{Operation, ResourceType};
+use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
-pub(super) async fn handle(broker: &Arc<Broker>, request: InitProducerIdRequest) -> InitProducerIdResponse {
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    request: InitProducerIdRequest,
+) -> InitProducerIdResponse {
     let refused = |error_code| InitProducerIdResponse {
         error_code,
         producer_epoch: -1,
@@ -19,6 +24,13 @@ pub(super) async fn handle(broker: &Arc<Broker>, request: InitProducerIdRequest)
         Some("") => return refused(ErrorCode::INVALID_REQUEST),
         Some(_) => return refused(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         None => {}
+    }
+    // Who may write to some topic may do it idempotently (KIP-679).
+    let cluster = operations::cluster(broker, peer, Operation::IdempotentWrite);
+    if let Err((code, _)) = cluster
+        && !broker.may_on_some(peer, Operation::Write, ResourceType::Topic)
+    {
+        return refused(code);
     }
     match broker.new_producer_id().await {
         Ok(producer_id) => {

@@ -5,8 +5,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::error;
-use crate::broker::{Broker, BrokerError, Partition};
+use super::{error, operations};
+use crate::auth::acl::Operation;
+use crate::broker::{Broker, BrokerError, Partition, Peer};
 use crate::storage::StorageError;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::list_offsets::{
@@ -26,6 +27,7 @@ mod special {
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
@@ -33,8 +35,12 @@ pub(super) async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
+        let allowed = operations::topic(broker, peer, Operation::Describe, &topic.name);
+        let refused = allowed.err().map(|(code, _)| code);
         for asked in &topic.partitions {
-            let answer = if seen.insert((topic.name.clone(), asked.partition_index)) {
+            let answer = if let Some(code) = refused {
+                Err(code)
+            } else if seen.insert((topic.name.clone(), asked.partition_index)) {
                 partition(broker, version, &topic.name, asked).await
             } else {
                 Err(ErrorCode::INVALID_REQUEST)

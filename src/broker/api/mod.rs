@@ -1,18 +1,26 @@
 //! The Kafka APIs that are served, one file each, and the one place that a request goes through; what is not in a
 //! table of `families` is never served.
 
+mod access_words;
 mod alter;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod answer;
 mod api_versions;
 mod assignment;
 mod configs;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
+pub mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 pub mod describe_groups;
@@ -20,6 +28,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod error;
 mod families;
@@ -27,6 +36,7 @@ mod fetch;
 mod fetch_read;
 pub mod find_coordinator;
 mod gate;
+mod group_access;
 mod group_code;
 pub mod heartbeat;
 mod incremental_alter_configs;
@@ -39,10 +49,13 @@ mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 pub mod sync_group;
 mod update_features;
 
@@ -80,8 +93,10 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
         ));
     }
     match key {
-        ApiKey::Produce => produce::call(broker, header, body).await,
-        ApiKey::Fetch => Box::pin(fetch::call(broker, header, body)).await,
+        ApiKey::Produce => produce::call(broker, peer, header, body).await,
+        ApiKey::Fetch => Box::pin(fetch::call(broker, peer, header, body)).await,
+        ApiKey::SaslHandshake => Box::pin(sasl_handshake::call(broker, peer, header, body)).await,
+        ApiKey::SaslAuthenticate => Box::pin(sasl_authenticate::call(broker, peer, header, body)).await,
         other => families::call(other, broker, peer, header, body).await,
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::answer::{Outcome, Part, Reply, decode, encode};
-use super::error;
-use crate::broker::{Broker, BrokerError, Partition, Topic};
+use super::{error, operations};
+use crate::auth::acl::Operation;
+use crate::broker::{Broker, BrokerError, Partition, Peer, Topic};
 use crate::record::RecordError;
 use crate::storage::Appended;
 use crate::wire::api::ApiKey;
@@ -28,14 +29,14 @@ struct Unsure {
     offset: i64,
 }
 
-pub(super) async fn call(broker: &Arc<Broker>, header: &RequestHeader, body: Bytes) -> Outcome {
+pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, body: Bytes) -> Outcome {
     let request: ProduceRequest = match decode(header, body) {
         Ok(request) => request,
         Err(close) => return close,
     };
     broker.room().await;
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
-    let (mut response, unsure) = append_all(broker, header.api_version, request);
+    let (mut response, unsure) = append_all(broker, peer, header.api_version, request);
     match acks {
         0 => match first_error(&response) {
             // The only way to let a client know that does not read answers.
@@ -66,7 +67,12 @@ fn first_error(response: &ProduceResponse) -> Option<ErrorCode> {
         .find(|code| *code != ErrorCode::NONE)
 }
 
-fn append_all(broker: &Broker, version: i16, request: ProduceRequest) -> (ProduceResponse, Vec<Unsure>) {
+fn append_all(
+    broker: &Broker,
+    peer: &Peer,
+    version: i16,
+    request: ProduceRequest,
+) -> (ProduceResponse, Vec<Unsure>) {
     let now = broker.clock().wall_ms();
     let refused = if !matches!(request.acks, -1..=1) {
         Some(ErrorCode::INVALID_REQUIRED_ACKS)
@@ -82,14 +88,14 @@ fn append_all(broker: &Broker, version: i16, request: ProduceRequest) -> (Produc
     for data in request.topic_data {
         let TopicProduceData { name, topic_id, partition_data } = data;
         let topic = match refused {
-            Some(code) => Err(code),
-            None => find_topic(broker, version, &name, &topic_id),
+            Some(code) => Err((code, None)),
+            None => find_topic(broker, peer, version, &name, &topic_id),
         };
         let mut partition_responses = Vec::with_capacity(partition_data.len());
         for data in &partition_data {
             let appended = topic
                 .as_ref()
-                .map_err(|code| failed(data.index, *code))
+                .map_err(|refused| not_taken(data.index, refused))
                 .and_then(|topic| append(broker, topic, data, version, now));
             partition_responses.push(match appended {
                 Ok((log, appended)) => {
@@ -112,18 +118,34 @@ fn append_all(broker: &Broker, version: i16, request: ProduceRequest) -> (Produc
     (ProduceResponse { responses, ..ProduceResponse::default() }, unsure)
 }
 
+/// Why nothing is taken for a topic, with words where there are any.
+type NotTaken = (ErrorCode, Option<String>);
+
+/// The topic that is meant. By name nobody learns whether it is there who may not write to it.
 fn find_topic(
     broker: &Broker,
+    peer: &Peer,
     version: i16,
     name: &str,
     id: &crate::model::id::TopicId,
-) -> Result<Arc<Topic>, ErrorCode> {
-    let topic = if version >= 13 {
-        broker.topic_by_id(id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
-    } else {
-        broker.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
+) -> Result<Arc<Topic>, NotTaken> {
+    let may_write = |name: &str| {
+        let allowed = operations::topic(broker, peer, Operation::Write, name);
+        allowed.map_err(|(code, message)| (code, Some(message)))
     };
-    if topic.is_internal() { Err(ErrorCode::INVALID_TOPIC_EXCEPTION) } else { Ok(topic) }
+    let topic = if version >= 13 {
+        let topic = broker.topic_by_id(id).ok_or((ErrorCode::UNKNOWN_TOPIC_ID, None))?;
+        may_write(topic.name())?;
+        topic
+    } else {
+        may_write(name)?;
+        broker.topic(name).ok_or((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None))?
+    };
+    if topic.is_internal() { Err((ErrorCode::INVALID_TOPIC_EXCEPTION, None)) } else { Ok(topic) }
+}
+
+fn not_taken(index: i32, (code, message): &NotTaken) -> PartitionProduceResponse {
+    PartitionProduceResponse { error_message: message.clone(), ..failed(index, *code) }
 }
 
 fn append(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::id::{TopicId, TopicPartition};
 
+use super::consumer::may_commit_for;
 use super::core::{Core, Step};
 use super::durable::{GroupRecord, Offsets};
 use super::group::{Group, Phase};
@@ -23,7 +24,13 @@ impl Core {
         now: Now,
     ) -> (Result<Vec<Result<(), GroupError>>, GroupError>, Step) {
         let mut step = Step::default();
+        let mut behind = None;
+        let consumer = self.durable.consumers.get(id);
         match self.groups.get_mut(id) {
+            _ if consumer.is_some() => match consumer.map(|group| group.may_commit(from)).transpose() {
+                Ok(member) => behind = member.flatten(),
+                Err(error) => return (Err(error), step),
+            },
             Some(group) => {
                 if let Err(error) = may_commit(group, from) {
                     return (Err(error), step);
@@ -43,6 +50,11 @@ impl Core {
                 results.push(Err(GroupError::MetadataTooLarge));
                 continue;
             }
+            let allowed = behind.map_or(Ok(()), |member| may_commit_for(member, from.generation, &offset));
+            if let Err(error) = allowed {
+                results.push(Err(error));
+                continue;
+            }
             let kept = KeptOffset {
                 offset: offset.offset,
                 leader_epoch: offset.leader_epoch,
@@ -58,7 +70,7 @@ impl Core {
             });
             results.push(Ok(()));
         }
-        if !step.records.is_empty() {
+        if !step.records.is_empty() && consumer.is_none() {
             self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now));
         }
         (Ok(results), step)

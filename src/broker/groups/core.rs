@@ -8,12 +8,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::consumer::soft::Soft;
 use super::durable::{Durable, GroupRecord};
 use super::group::{Group, JoinTimer};
 use super::request::{
     DescribedMember, Description, GroupError, JoinRefused, Joined, Listing, Now, Observed, Rules, Synced,
     Ticket,
 };
+use super::topics::Topics;
 use super::{expiry, rebalance};
 
 /// What a decision asks its caller to do.
@@ -58,7 +60,12 @@ impl Step {
 pub(super) struct Core {
     pub(super) rules: Rules,
     pub(super) durable: Durable,
+    /// Classic groups, and those that only keep offsets.
     pub(super) groups: HashMap<Arc<str>, Group>,
+    /// What is kept of consumer groups in memory alone. A group stands here or in `groups`, never in both.
+    pub(super) consumers: HashMap<Arc<str>, Soft>,
+    /// The topics as last seen.
+    pub(super) topics: Arc<Topics>,
     /// When to look at which group again; each group stands here at most once, at its `wake_at`.
     wakes: BTreeSet<(i64, Arc<str>)>,
     next_expiry_ms: i64,
@@ -71,6 +78,8 @@ impl Core {
             rules,
             durable: Durable::default(),
             groups: HashMap::new(),
+            consumers: HashMap::new(),
+            topics: Arc::default(),
             wakes: BTreeSet::new(),
             next_expiry_ms: now.mono_ms.saturating_add(rules.offsets_retention_check_interval_ms.max(1)),
         }
@@ -87,16 +96,31 @@ impl Core {
             }
             core.rearm(&id);
         }
+        let session_ms = rules.consumer.timing.session_ms;
+        for (id, group) in &core.durable.consumers {
+            core.groups.remove(id);
+            core.consumers.insert(id.clone(), Soft::restore(group, session_ms, now));
+        }
+        let consumers: Vec<_> = core.consumers.keys().cloned().collect();
+        consumers.iter().for_each(|id| core.rearm(id));
         let simple: Vec<_> = core.durable.offsets.keys().cloned().collect();
-        for id in simple {
+        for id in simple.into_iter().filter(|id| !core.durable.consumers.contains_key(id)) {
             core.groups.entry(id.clone()).or_insert_with(|| Group::new(id, now));
         }
         core
     }
 
-    /// Takes in a record that was appended: the only way the durable state changes.
+    /// Takes in a record that was appended: the only way the durable state changes, but for records of consumer
+    /// groups, which are taken in as they are decided.
     pub(super) fn apply(&mut self, record: GroupRecord) {
-        self.durable.apply(record);
+        if !matches!(record, GroupRecord::Consumer { .. }) {
+            self.durable.apply(record);
+        }
+    }
+
+    /// Shows the topics as they are now.
+    pub(super) fn see(&mut self, topics: Arc<Topics>) {
+        self.topics = topics;
     }
 
     /// What would be found in the log.
@@ -108,7 +132,8 @@ impl Core {
     /// The earliest monotonic ms at which [`Core::tick`] has work.
     pub(super) fn deadline(&self) -> Option<i64> {
         let wake = self.wakes.first().map(|(at, _)| *at);
-        let expiry = (!self.groups.is_empty()).then_some(self.next_expiry_ms);
+        let any = !self.groups.is_empty() || !self.consumers.is_empty();
+        let expiry = any.then_some(self.next_expiry_ms);
         wake.into_iter().chain(expiry).min()
     }
 
@@ -123,6 +148,9 @@ impl Core {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.wake_at = i64::MAX;
                 time_passed(&self.rules, group, now, &mut step);
+            } else if let Some(soft) = self.consumers.get_mut(&id) {
+                soft.wake_at = None;
+                self.consumer_time_passed(&id, now, &mut step);
             }
             self.settle(&id);
         }
@@ -136,6 +164,9 @@ impl Core {
 
     /// Ends work on a group: forgets it if nothing is left of it, else enters its next deadline.
     pub(super) fn settle(&mut self, id: &Arc<str>) {
+        if self.consumers.contains_key(id) && !self.durable.consumers.contains_key(id) {
+            self.forget_consumer(id);
+        }
         let idle = self.groups.get(id).is_some_and(|group| {
             group.members.is_empty()
                 && group.pending.is_empty()
@@ -156,7 +187,27 @@ impl Core {
         }
     }
 
+    /// Drops a consumer group's soft state.
+    pub(super) fn forget_consumer(&mut self, id: &Arc<str>) {
+        if let Some(at) = self.consumers.remove(id).and_then(|soft| soft.wake_at) {
+            self.wakes.remove(&(at, id.clone()));
+        }
+    }
+
     fn rearm(&mut self, id: &Arc<str>) {
+        if let Some(soft) = self.consumers.get_mut(id) {
+            let at = soft.deadline();
+            if at != soft.wake_at {
+                if let Some(old) = soft.wake_at {
+                    self.wakes.remove(&(old, id.clone()));
+                }
+                soft.wake_at = at;
+                if let Some(at) = at {
+                    self.wakes.insert((at, id.clone()));
+                }
+            }
+            return;
+        }
         let Some(group) = self.groups.get_mut(id) else { return };
         let at = group.deadline().unwrap_or(i64::MAX);
         if at != group.wake_at {
@@ -202,7 +253,18 @@ impl Core {
                 .map(|(at, kept)| (at.clone(), kept.topic_id, kept.offset))
                 .collect(),
         });
-        observed.collect()
+        let consumers = self.durable.consumers.iter().map(|(id, group)| Observed {
+            group: id.clone(),
+            state: group.state(),
+            members: group.members.len(),
+            offsets: self
+                .offsets(id)
+                .into_iter()
+                .flatten()
+                .map(|(at, kept)| (at.clone(), kept.topic_id, kept.offset))
+                .collect(),
+        });
+        observed.chain(consumers).collect()
     }
 
     /// Lists the groups, in no order.
@@ -211,8 +273,15 @@ impl Core {
             group: group.id.clone(),
             protocol_type: group.protocol_type.clone().unwrap_or_default(),
             state: group.phase.name(),
+            consumer: false,
         });
-        listed.collect()
+        let consumers = self.durable.consumers.iter().map(|(id, group)| Listing {
+            group: id.clone(),
+            protocol_type: super::group::CONSUMER.to_owned(),
+            state: group.state(),
+            consumer: true,
+        });
+        listed.chain(consumers).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::schema::offsets::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue, OffsetsKey,
 };
 
+use super::consumer::{Change, ConsumerGroup};
 use super::request::KeptOffset;
 
 /// One record of `__consumer_offsets`, as the coordinator means it.
@@ -32,6 +33,13 @@ pub(super) enum GroupRecord {
         /// The offset; `None` takes it away.
         value: Option<KeptOffset>,
     },
+    /// A record of a consumer group. It is applied when it is decided, before it is appended.
+    Consumer {
+        /// The group.
+        group: Arc<str>,
+        /// What it says.
+        change: Change,
+    },
 }
 
 impl GroupRecord {
@@ -51,6 +59,7 @@ impl GroupRecord {
                 let value = value.as_ref().map(|kept| stored(kept).encode()).transpose()?;
                 Ok((key.encode()?, value))
             }
+            Self::Consumer { group, change } => change.encode(group),
         }
     }
 
@@ -66,7 +75,9 @@ impl GroupRecord {
                 partition: TopicPartition::new(key.topic, key.partition),
                 value: value.map(OffsetCommitValue::decode).transpose()?.map(kept),
             }),
-            OffsetsKey::Other { .. } => None,
+            OffsetsKey::Other { kind, body } => {
+                Change::decode(kind, body, value)?.map(|(group, change)| Self::Consumer { group, change })
+            }
         })
     }
 }
@@ -101,6 +112,8 @@ pub(super) type Offsets = BTreeMap<TopicPartition, KeptOffset>;
 pub(super) struct Durable {
     /// Groups as they last came to rest.
     pub(super) groups: HashMap<Arc<str>, GroupMetadataValue>,
+    /// Consumer groups.
+    pub(super) consumers: HashMap<Arc<str>, ConsumerGroup>,
     /// Offsets by group; no group stands here without any.
     pub(super) offsets: HashMap<Arc<str>, Offsets>,
 }
@@ -126,11 +139,22 @@ impl Durable {
                     }
                 }
             }
+            GroupRecord::Consumer { group, change: Change::Epoch(None) } => {
+                self.consumers.remove(&group);
+            }
+            GroupRecord::Consumer { group, change } => match self.consumers.get_mut(&group) {
+                Some(known) => known.apply(change),
+                // A tombstone makes no group.
+                None if change.is_removal() => {}
+                None => self.consumers.entry(group).or_default().apply(change),
+            },
         }
     }
 
     /// Whether anything is kept for `group`.
     pub(super) fn knows(&self, group: &str) -> bool {
-        self.groups.contains_key(group) || self.offsets.contains_key(group)
+        self.groups.contains_key(group)
+            || self.offsets.contains_key(group)
+            || self.consumers.contains_key(group)
     }
 }

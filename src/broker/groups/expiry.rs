@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::id::TopicId;
 
+use super::consumer::draft::Draft;
 use super::core::{Core, Step};
 use super::durable::GroupRecord;
 use super::group::{CONSUMER, Group, Phase};
@@ -30,12 +31,48 @@ pub(super) fn expire(core: &mut Core, now: Now, step: &mut Step) {
             gone.push(group.id.clone());
         }
     }
+    expire_consumers(core, now, step);
     for id in gone {
         if core.durable.groups.contains_key(&id) {
             step.records.push(GroupRecord::Group { group: id.clone(), value: None });
         }
         core.forget(&id);
     }
+}
+
+/// Offsets of consumer groups age from their commit, but for topics that a member reads. An empty group that keeps
+/// nothing goes too.
+fn expire_consumers(core: &mut Core, now: Now, step: &mut Step) {
+    let mut gone = Vec::new();
+    for (id, group) in &core.durable.consumers {
+        let mut left = 0;
+        for (partition, kept) in core.durable.offsets.get(id).into_iter().flatten() {
+            if !group.reads(&partition.topic) && aged(&core.rules, kept, kept.committed_ms, now) {
+                step.records.push(GroupRecord::Offset {
+                    group: id.clone(),
+                    partition: partition.clone(),
+                    value: None,
+                });
+            } else {
+                left += 1;
+            }
+        }
+        if left == 0 && group.members.is_empty() {
+            gone.push(id.clone());
+        }
+    }
+    for id in gone {
+        Draft::new(&id, &mut core.durable, &mut step.records).remove_group();
+        core.forget_consumer(&id);
+    }
+}
+
+/// Whether an offset that ages from `since` is too old.
+fn aged(rules: &Rules, kept: &KeptOffset, since: i64, now: Now) -> bool {
+    if kept.expires_ms >= 0 {
+        return now.wall_ms >= kept.expires_ms;
+    }
+    now.wall_ms.saturating_sub(since) >= rules.offsets_retention_ms
 }
 
 /// Kafka's rule: offsets of a group without members age from the day the last one left, those of a consumer that
@@ -51,10 +88,7 @@ fn expired(rules: &Rules, group: &Group, topic: &str, kept: &KeptOffset, now: No
         },
         (Some(_), _) => return false,
     };
-    if kept.expires_ms >= 0 {
-        return now.wall_ms >= kept.expires_ms;
-    }
-    now.wall_ms.saturating_sub(since) >= rules.offsets_retention_ms
+    aged(rules, kept, since, now)
 }
 
 impl Core {

@@ -336,6 +336,11 @@ impl Group {
         self.pending_sync.clear();
     }
 
+    /// Reads anew what the members subscribe to.
+    pub(super) fn read_subscribed(&mut self) {
+        self.subscribed = self.read_subscriptions();
+    }
+
     /// The topics the members subscribe to; `None` where that can not be told.
     fn read_subscriptions(&self) -> Option<BTreeSet<String>> {
         if self.protocol_type.as_deref() != Some(CONSUMER) {

@@ -1,5 +1,7 @@
 //! Heartbeats: a sign of life, answered with whether to join again; changes nothing but the member's deadline.
 
+use std::sync::Arc;
+
 use super::core::Core;
 use super::group::Phase;
 use super::request::{GroupError, Now, Sender};
@@ -9,6 +11,14 @@ impl Core {
     pub(super) fn heartbeat(&mut self, id: &str, from: Sender<'_>, now: Now) -> Result<(), GroupError> {
         if id.is_empty() {
             return Err(GroupError::InvalidGroup);
+        }
+        if self.durable.consumers.contains_key(id) {
+            let id: Arc<str> = id.into();
+            let alive = self.classic_heartbeat(&id, from, now);
+            if alive.is_err() {
+                self.settle(&id);
+            }
+            return alive;
         }
         let group = self.groups.get_mut(id).ok_or(GroupError::UnknownMember)?;
         group.check_member(from.member_id, from.instance_id)?;

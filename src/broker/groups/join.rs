@@ -29,15 +29,31 @@ impl Core {
             step.refuse_join(ticket, GroupError::InvalidSessionTimeout, &request.member_id);
             return step;
         }
-        if request.member_id.is_empty() {
+        if self.durable.consumers.contains_key(&id) {
+            if request.member_id.is_empty() {
+                self.make_classic(&id, &mut step);
+            }
+            if self.durable.consumers.get(&id).is_some_and(|group| !group.members.is_empty()) {
+                self.classic_join(request, ticket, now, &mut step);
+                self.settle(&id);
+                return step;
+            }
+        }
+        self.rejoin(request, ticket, now, &mut step);
+        self.settle(&id);
+        step
+    }
+
+    /// A member joins a group that is classic, or is not there.
+    pub(super) fn rejoin(&mut self, request: JoinRequest, ticket: Ticket, now: Now, step: &mut Step) {
+        let id = request.group.clone();
+        if request.member_id.is_empty() && !self.durable.consumers.contains_key(&id) {
             self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now));
         }
         match self.groups.get_mut(&id) {
             None => step.refuse_join(ticket, GroupError::UnknownMember, &request.member_id),
-            Some(group) => join(&self.rules, group, request, ticket, now, &mut step),
+            Some(group) => join(&self.rules, group, request, ticket, now, step),
         }
-        self.settle(&id);
-        step
     }
 }
 
@@ -94,7 +110,7 @@ fn join_new(
 }
 
 /// A name that tells people who it is: the static member's or the client's, cut where it is over-long.
-fn new_id(request: &JoinRequest) -> String {
+pub(super) fn new_id(request: &JoinRequest) -> String {
     let stem = request.instance_id.as_ref().unwrap_or(&request.client_id);
     let end = stem.char_indices().map(|(at, _)| at).take_while(|&at| at <= MAX_STEM).last().unwrap_or(0);
     let stem = if stem.len() <= MAX_STEM { stem } else { &stem[..end] };

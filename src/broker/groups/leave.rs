@@ -1,5 +1,7 @@
 //! Leaving: members that say goodbye, and members an admin takes out; never decides by time.
 
+use std::sync::Arc;
+
 use super::core::{Core, Step};
 use super::group::{Group, Phase};
 use super::rebalance::{complete_unless_initial, evict, prepare};
@@ -16,6 +18,12 @@ impl Core {
         let mut step = Step::default();
         if id.is_empty() {
             return (Err(GroupError::InvalidGroup), step);
+        }
+        if self.durable.consumers.contains_key(id) {
+            let id: Arc<str> = id.into();
+            let results = self.classic_leave(&id, leavers, now, &mut step);
+            self.settle(&id);
+            return (Ok(results), step);
         }
         let Some(group) = self.groups.get_mut(id) else {
             return (Err(GroupError::UnknownMember), step);

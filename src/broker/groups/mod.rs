@@ -1,4 +1,4 @@
-//! Classic consumer groups and their offsets, over `__consumer_offsets`; the protocol's structs stop above this.
+//! Groups of both protocols, classic and consumer (KIP-848), and their offsets, over `__consumer_offsets`; the protocol's structs stop above this.
 //!
 //! A group belongs to the shard (partition of the topic) that Kafka's hash of its name says. A shard is read from its
 //! log when it is first needed. `core` and the files named after requests decide, purely; `durable` is the fold that
@@ -7,7 +7,9 @@
 //! The mutex here guards the table of shards and is never held while a shard's is waited for.
 
 mod commit;
+mod consumer;
 mod core;
+mod delete;
 mod durable;
 mod expiry;
 mod group;
@@ -17,9 +19,11 @@ mod leave;
 mod rebalance;
 pub mod request;
 mod shard;
+mod shell;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +41,7 @@ use self::request::{
     Observed, Rules, Sender, SyncRequest, Synced,
 };
 use self::shard::Shard;
+use self::topics::Topics;
 use super::settings::Settings;
 use super::{Broker, Partition};
 
@@ -47,6 +52,8 @@ pub struct Groups {
     rules: Rules,
     shards: Mutex<HashMap<i32, Slot>>,
     draws: Mutex<fastrand::Rng>,
+    /// The topics as last seen.
+    topics: Mutex<Arc<Topics>>,
     /// Told when a shard has work earlier than the clockwork sleeps.
     sooner: Notify,
     /// Until when the clockwork sleeps: monotonic ms.
@@ -83,11 +90,13 @@ impl Groups {
             offset_metadata_max_bytes: size("offset.metadata.max.bytes"),
             offsets_retention_ms: settings.int("offsets.retention.minutes").saturating_mul(60_000),
             offsets_retention_check_interval_ms: settings.int("offsets.retention.check.interval.ms"),
+            consumer: shell::consumer_rules(settings),
         };
         Self {
             rules,
             shards: Mutex::default(),
             draws: Mutex::new(fastrand::Rng::with_seed(seed)),
+            topics: Mutex::default(),
             sooner: Notify::new(),
             sleeps_until: Mutex::new(i64::MAX),
         }
@@ -115,7 +124,13 @@ impl Groups {
         }
         let shard = self.shard(broker, &request.group).await.map_err(refused)?;
         let time = now(&**broker.clock());
-        let parked = shard.park(time, |core, ticket| core.join(request, ticket, time)).map_err(refused)?;
+        let topics = self.topics(broker);
+        let parked = shard
+            .park(time, |core, ticket| {
+                core.see(topics);
+                core.join(request, ticket, time)
+            })
+            .map_err(refused)?;
         self.look_ahead(&shard);
         match parked.await {
             Ok((Answer::Join(answer), offset)) => {
@@ -133,7 +148,11 @@ impl Groups {
         }
         let shard = self.known_shard(broker, &request.group).await?.ok_or(GroupError::UnknownMember)?;
         let time = now(&**broker.clock());
-        let parked = shard.park(time, |core, ticket| core.sync(request, ticket, time))?;
+        let topics = self.topics(broker);
+        let parked = shard.park(time, |core, ticket| {
+            core.see(topics);
+            core.sync(request, ticket, time)
+        })?;
         self.look_ahead(&shard);
         match parked.await {
             Ok((Answer::Sync(answer), offset)) => {
@@ -153,7 +172,11 @@ impl Groups {
     ) -> Result<(), GroupError> {
         let shard = self.known_shard(broker, group).await?.ok_or(GroupError::UnknownMember)?;
         let time = now(&**broker.clock());
-        shard.act(time, |core| (core.heartbeat(group, from, time), Default::default()))?.0
+        let alive = shard.act(time, |core| (core.heartbeat(group, from, time), Default::default()))?.0;
+        if alive.is_err() {
+            self.look_ahead(&shard);
+        }
+        alive
     }
 
     /// Members leave: one result each, in their order.
@@ -165,7 +188,11 @@ impl Groups {
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let shard = self.known_shard(broker, group).await?.ok_or(GroupError::UnknownMember)?;
         let time = now(&**broker.clock());
-        let (left, offset) = shard.act(time, |core| core.leave(group, leavers, time))?;
+        let topics = self.topics(broker);
+        let (left, offset) = shard.act(time, |core| {
+            core.see(topics);
+            core.leave(group, leavers, time)
+        })?;
         self.look_ahead(&shard);
         shard.durable(offset).await?;
         left

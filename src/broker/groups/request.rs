@@ -1,9 +1,11 @@
 //! What a group is asked and what it answers, as plain values; never a struct of the protocol.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::consumer::Assignors;
 use crate::model::id::{TopicId, TopicPartition};
 
 /// The time as the coordinator sees it; both come from the broker's clock.
@@ -48,6 +50,24 @@ pub enum GroupError {
     NotCoordinator,
     #[error("the coordinator is not there (yet)")]
     NotAvailable,
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error("the member's epoch is not the one it is in: it must give up its partitions and join again")]
+    FencedEpoch,
+    #[error("the member's epoch is not the one it is in")]
+    StaleEpoch,
+    #[error("a member of this instance id has not left")]
+    UnreleasedInstance,
+    #[error("the assignor is not one of group.consumer.assignors")]
+    UnsupportedAssignor,
+    #[error("the pattern is not a regular expression, or is too large")]
+    InvalidRegex,
+    #[error("members of the consumer protocol need a newer version of this request")]
+    UnsupportedVersion,
+    #[error("the group has members")]
+    NonEmpty,
+    #[error("the group reads this topic")]
+    Subscribed,
 }
 
 /// A protocol a member can work with, and what it tells the leader.
@@ -166,6 +186,8 @@ pub struct Sender<'a> {
     pub member_id: &'a str,
     /// Name of a static member.
     pub instance_id: Option<&'a str>,
+    /// Whether the request is of a version that knows of member epochs (OffsetCommit 9).
+    pub knows_epochs: bool,
 }
 
 /// A member to take out of its group.
@@ -248,8 +270,10 @@ pub struct Listing {
     pub group: Arc<str>,
     /// Empty if the group only keeps offsets.
     pub protocol_type: String,
-    /// As in [`Description::state`].
+    /// As in [`Description::state`] or [`ConsumerDescription::state`].
     pub state: &'static str,
+    /// Whether it is a consumer group.
+    pub consumer: bool,
 }
 
 /// A group as the metrics see it.
@@ -263,6 +287,152 @@ pub struct Observed {
     pub members: usize,
     /// The offsets it keeps: where, of which topic (zero if not known), the next offset to read.
     pub offsets: Vec<(TopicPartition, TopicId, i64)>,
+}
+
+/// What a member of a consumer group is timed by, in milliseconds: the group's settings, or the broker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// `consumer.session.timeout.ms`: without a sign of life until the member is removed.
+    pub session_ms: i32,
+    /// `consumer.heartbeat.interval.ms`: what members are told.
+    pub interval_ms: i32,
+    /// `consumer.assignment.interval.ms`: the least time between two targets.
+    pub assignment_interval_ms: i32,
+}
+
+/// A member of a consumer group says it is there; `None` says that nothing changed.
+#[derive(Debug, Clone)]
+pub struct ConsumerHeartbeat {
+    /// The group; not empty.
+    pub group: Arc<str>,
+    /// The member's id; empty only for one that joins and wants an id.
+    pub member_id: String,
+    /// 0 joins, -1 leaves, -2 leaves for a while.
+    pub epoch: i32,
+    /// The name of a static member.
+    pub instance_id: Option<String>,
+    /// The member's rack.
+    pub rack_id: Option<String>,
+    /// Milliseconds it takes at most to give partitions back, -1 if unchanged.
+    pub rebalance_timeout_ms: i32,
+    /// Topics by name.
+    pub topics: Option<Vec<String>>,
+    /// Topics by pattern; empty ends such a subscription.
+    pub regex: Option<String>,
+    /// The assignor it wishes for.
+    pub assignor: Option<String>,
+    /// What it has.
+    pub owned: Option<BTreeMap<TopicId, BTreeSet<i32>>>,
+    /// The client's own name for itself.
+    pub client_id: String,
+    /// Where it calls from.
+    pub client_host: String,
+    /// Random text for a member id, should the member need one.
+    pub draw: String,
+    /// What it is timed by.
+    pub timing: Timing,
+}
+
+impl ConsumerHeartbeat {
+    /// Whether everything is said again, as after an error: the answer then says everything too.
+    pub fn is_whole(&self) -> bool {
+        self.rebalance_timeout_ms != -1
+            && (self.topics.is_some() || self.regex.is_some())
+            && self.owned.is_some()
+    }
+}
+
+/// The answer to a [`ConsumerHeartbeat`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// The member's id.
+    pub member_id: String,
+    /// The epoch it is in from now on.
+    pub epoch: i32,
+    /// Milliseconds until its next heartbeat.
+    pub interval_ms: i32,
+    /// What it is to have, where that changed.
+    pub assignment: Option<BTreeMap<TopicId, BTreeSet<i32>>>,
+}
+
+/// A consumer group described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerDescription {
+    /// `Empty`, `Assigning`, `Reconciling` or `Stable`.
+    pub state: &'static str,
+    /// The group's epoch.
+    pub epoch: i32,
+    /// The epoch of its target.
+    pub target_epoch: i32,
+    /// The assignor in use.
+    pub assignor: String,
+    /// The members.
+    pub members: Vec<DescribedConsumer>,
+}
+
+/// A member of a consumer group described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedConsumer {
+    /// The member.
+    pub member_id: String,
+    /// Its name, if static.
+    pub instance_id: Option<String>,
+    /// Its rack.
+    pub rack_id: Option<String>,
+    /// The epoch it is in.
+    pub epoch: i32,
+    /// The client's name for itself.
+    pub client_id: String,
+    /// Where it calls from.
+    pub client_host: String,
+    /// Topics by name.
+    pub topics: Vec<String>,
+    /// Topics by pattern.
+    pub regex: Option<String>,
+    /// What it has.
+    pub assignment: Vec<DescribedParts>,
+    /// What it is to have.
+    pub target: Vec<DescribedParts>,
+    /// Whether it speaks the classic protocol.
+    pub classic: bool,
+}
+
+/// Partitions of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedParts {
+    /// The topic's id.
+    pub topic_id: TopicId,
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partitions.
+    pub partitions: Vec<i32>,
+}
+
+/// Bounds of consumer groups, by the settings' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerRules {
+    /// The broker's times, for groups without settings of their own.
+    pub timing: Timing,
+    /// `group.consumer.max.size`
+    pub max_size: usize,
+    /// `group.consumer.assignors`
+    pub assignors: Assignors,
+    /// `group.consumer.migration.policy` lets a classic group become a consumer group.
+    pub upgrade: bool,
+    /// `group.consumer.migration.policy` lets a consumer group become a classic one.
+    pub downgrade: bool,
+}
+
+impl Default for ConsumerRules {
+    fn default() -> Self {
+        Self {
+            timing: Timing { session_ms: 45_000, interval_ms: 5_000, assignment_interval_ms: 1_000 },
+            max_size: i32::MAX as usize,
+            assignors: Assignors::default(),
+            upgrade: true,
+            downgrade: true,
+        }
+    }
 }
 
 /// Bounds and defaults of groups, by the settings' names.
@@ -282,6 +452,8 @@ pub struct Rules {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`
     pub offsets_retention_check_interval_ms: i64,
+    /// Of consumer groups.
+    pub consumer: ConsumerRules,
 }
 
 impl Default for Rules {
@@ -294,6 +466,7 @@ impl Default for Rules {
             offset_metadata_max_bytes: 4_096,
             offsets_retention_ms: 10_080 * 60_000,
             offsets_retention_check_interval_ms: 600_000,
+            consumer: ConsumerRules::default(),
         }
     }
 }

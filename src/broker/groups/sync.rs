@@ -11,6 +11,12 @@ impl Core {
     pub(super) fn sync(&mut self, request: SyncRequest, ticket: Ticket, now: Now) -> Step {
         let mut step = Step::default();
         let id = request.group.clone();
+        if self.durable.consumers.contains_key(&id) {
+            let synced = self.classic_sync(&request, now);
+            step.answers.push((ticket, Answer::Sync(synced)));
+            self.settle(&id);
+            return step;
+        }
         match self.groups.get_mut(&id) {
             _ if id.is_empty() => step.refuse_sync(ticket, GroupError::InvalidGroup),
             Some(group) if group.phase != Phase::Empty => match check(group, &request) {

@@ -8,6 +8,7 @@ pub mod table;
 
 use std::collections::BTreeMap;
 
+use crate::auth::USER;
 pub use kind::{Allowed, Kind, Row, Stand};
 pub use table::BROKER;
 
@@ -133,6 +134,9 @@ impl Settings {
             return refuse("group.min.session.timeout.ms", "at most group.max.session.timeout.ms");
         }
         self.check_groups()?;
+        if self.super_users().any(|user| user.strip_prefix(USER).is_none_or(str::is_empty)) {
+            return refuse("super.users", "User:NAME, with semicolons between several");
+        }
         for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
             if self.text(name).is_some() && self.int(name) == 0 {
                 return refuse(name, "-1 for ever, or a whole number from 1 on");
@@ -223,6 +227,12 @@ impl Settings {
             .iter()
             .filter(|row| row.default != row.kafka_default)
             .map(|row| (row.name, row.default, row.kafka_default))
+    }
+
+    /// Who may do everything: the principals of `super.users`.
+    pub fn super_users(&self) -> impl Iterator<Item = &str> {
+        let users = self.text("super.users").unwrap_or_default();
+        users.split(';').map(str::trim).filter(|user| !user.is_empty())
     }
 
     /// This node's id: `node.id`, else `broker.id`, else 1.
@@ -317,9 +327,14 @@ mod tests {
         }
         assert!(matches!(
             Settings::parse([("authorizer.class.name", "org.example.A")]),
-            Err(SettingError::Refused { .. })
+            Err(SettingError::BadValue { .. })
         ));
         assert!(Settings::parse([("authorizer.class.name", "")]).is_ok());
+        let users = Settings::parse([("super.users", "User:a; User:CN=b,O=x;")]).unwrap();
+        assert_eq!(users.super_users().collect::<Vec<_>>(), ["User:a", "User:CN=b,O=x"]);
+        for bad in ["alice", "User:", "Group:a"] {
+            assert!(Settings::parse([("super.users", bad)]).is_err(), "{bad}");
+        }
         assert!(Settings::parse([("listener.name.sasl.plain.sasl.jaas.config", "x")]).is_ok());
         assert!(Settings::parse([("listener.name.sasl.nonsense", "x")]).is_err());
     }

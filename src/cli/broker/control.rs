@@ -13,7 +13,7 @@ use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, Started, state};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
-use crate::config::Origin;
+use crate::config::{Origin, is_certificate_file};
 use crate::model::units::show_duration;
 
 /// How long a daemon may take to stop: it answers what is in hand and syncs.
@@ -78,7 +78,7 @@ fn arguments(context: &Context, args: &DaemonArgs) -> Result<Vec<OsString>, Fail
         out.extend(["--config".into(), path.into()]);
     }
     for setting in &args.settings {
-        out.extend(["-c".into(), setting.into()]);
+        out.extend(["-c".into(), absolute(setting).into()]);
     }
     for listen in &args.listen {
         out.extend(["--listen".into(), listen.into()]);
@@ -91,6 +91,13 @@ fn arguments(context: &Context, args: &DaemonArgs) -> Result<Vec<OsString>, Fail
     }
     out.extend((0..context.verbose).map(|_| "-v".into()));
     Ok(out)
+}
+
+/// A setting as the daemon is told it: in the background it is in no folder that a path could start from.
+fn absolute(setting: &str) -> String {
+    let whole = setting.split_once('=').filter(|(name, _)| is_certificate_file(name.trim()));
+    let whole = whole.and_then(|(name, path)| Some((name, std::path::absolute(path.trim()).ok()?)));
+    whole.map_or_else(|| setting.to_owned(), |(name, path)| format!("{name}={}", path.display()))
 }
 
 pub(super) fn stop(context: &Context) -> Result<Exit, Failure> {

@@ -47,9 +47,9 @@ pub(super) struct DaemonArgs {
     /// A broker setting by Kafka's name, such as num.partitions=3 (repeatable)
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Listen here too: unix:PATH or HOST:PORT, port 0 takes a free one (repeatable); the socket of the data folder
-    /// is always open
-    #[arg(long, value_name = "[NAME=]ADDR[,advertise=HOST:PORT]")]
+    /// Listen here too: unix:PATH or HOST:PORT, port 0 takes a free one (repeatable); tls encrypts (with the certificate
+    /// of -c ssl.keystore.location=FILE), sasl demands a user's password; the socket of the data folder is always open
+    #[arg(long, value_name = "[NAME=]ADDR[,tls][,sasl][,advertise=HOST:PORT]")]
     listen: Vec<String>,
     /// Show metrics, status and health over HTTP here too: HOST:PORT or a port of 127.0.0.1, 0 takes a free one;
     /// klog-http.sock in the data folder is always open

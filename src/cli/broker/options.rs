@@ -5,13 +5,14 @@ use crate::broker::settings::{SettingError, Settings};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::config::listen::{KafkaListeners, Listen, ListenError, parse_http, parse_kafka, parse_listen};
-use crate::config::{ConfigError, Origin};
+use crate::config::security::{Given, Listening, SecurityError};
+use crate::config::{ConfigError, Origin, at_home};
 
 /// What the daemon is started with.
 #[derive(Debug)]
 pub(super) struct DaemonOptions {
     pub(super) settings: Settings,
-    pub(super) listeners: Vec<Listen>,
+    pub(super) listeners: Vec<Listening>,
     /// Where metrics are shown beside the folder's own socket.
     pub(super) http: Option<Listen>,
 }
@@ -28,7 +29,7 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
         .settings
         .daemon
         .iter()
-        .map(|(name, setting)| (name.clone(), setting.value.clone(), setting.origin.clone()))
+        .map(|(name, setting)| (name.clone(), at_home(name, setting), setting.origin.clone()))
         .collect();
     for text in &args.settings {
         let (name, value) =
@@ -44,9 +45,19 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
     given.retain(|(name, ..)| !FOLDERS.contains(&name.as_str()));
     let http = http(args, &given)?;
     given.retain(|(name, ..)| name != HTTP);
+    let pairs: Vec<(&str, &str)> = given.iter().map(|(name, value, _)| (&**name, &**value)).collect();
+    let given_security = Given { pairs: &pairs };
+    given_security.check().map_err(|error| insecure(&error))?;
     let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
         .map_err(|error| refused(&error, &given))?;
-    Ok(DaemonOptions { settings, listeners: listeners(args, &given)?, http })
+    let listening =
+        listeners(args, &given)?.into_iter().map(|listen| Listening::new(listen, &given_security));
+    let listeners = listening.collect::<Result<_, _>>().map_err(|error| insecure(&error))?;
+    Ok(DaemonOptions { settings, listeners, http })
+}
+
+fn insecure(error: &SecurityError) -> Failure {
+    Failure::usage(error.to_string(), error.next())
 }
 
 /// The flag, else the last setting of that name.
@@ -73,7 +84,7 @@ fn listeners(args: &DaemonArgs, given: &[(String, String, Origin)]) -> Result<Ve
     let bad = |error: ListenError| {
         Failure::usage(
             error.to_string(),
-            "write [NAME=]HOST:PORT[,advertise=HOST:PORT], or NAME://HOST:PORT in listeners",
+            "write [NAME=]HOST:PORT[,tls][,sasl][,advertise=HOST:PORT], or NAME://HOST:PORT in listeners",
         )
     };
     if !args.listen.is_empty() {

@@ -26,9 +26,10 @@ use crate::cli::daemon::state::{Holder, Running};
 use crate::cli::daemon::{self, state};
 use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::signals::Signals;
+use crate::config::security::Listening;
 use crate::config::{http_socket_of, socket_of};
 use crate::model::time::{Clock, SystemClock};
-use crate::server::{ListenerOptions, Server, ServerOptions};
+use crate::server::{ListenerOptions, Server, ServerOptions, ServerTls, TlsError};
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if !args.detached {
@@ -118,12 +119,16 @@ impl Daemon<'_> {
         }
         let listeners = self.listen(options, passed)?;
         let http = self.listen_http(options)?;
+        let tls: Vec<_> = listeners.iter().filter_map(|listener| listener.tls.clone()).collect();
         let server_options =
             ServerOptions { listeners, http, limits: options.limits(), ..ServerOptions::default() };
         let server = Server::start(server_options, Arc::clone(broker))
             .map_err(|error| Failure::failed(error.to_string(), ""))?;
         let announced = self.announce(&server, report);
         if announced.is_ok() {
+            if !tls.is_empty() {
+                signals.on_hangup(move || reload(&tls));
+            }
             wait_for(signals);
             tracing::info!("stopping");
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -175,8 +180,11 @@ impl Daemon<'_> {
     }
 
     fn open(&self, options: &DaemonOptions) -> Result<Arc<Broker>, Failure> {
-        let broker_options =
-            BrokerOptions { settings: options.settings.clone(), ..BrokerOptions::new(self.data()) };
+        let broker_options = BrokerOptions {
+            settings: options.settings.clone(),
+            authentication: options.listeners.iter().any(Listening::demands_authentication),
+            ..BrokerOptions::new(self.data())
+        };
         Broker::open_on_this_machine(broker_options).map_err(|error| {
             // Somebody was faster between the look at the lock and the opening.
             if let Err(held) = self.refuse_second() {
@@ -214,9 +222,15 @@ impl Daemon<'_> {
             let own = ListenerOptions::bind_unix(&socket);
             listeners.insert(0, own.map_err(|error| cant_listen(&error))?);
         }
-        for listen in &options.listeners {
+        for Listening { listen, security, tls } in &options.listeners {
             let bound = ListenerOptions::bind(&listen.address, listen.advertised.clone());
-            listeners.push(bound.map_err(|error| cant_listen(&error))?);
+            let mut bound = bound.map_err(|error| cant_listen(&error))?;
+            bound.security = security.clone();
+            if let Some(tls) = tls {
+                let loaded = ServerTls::load(tls.clone());
+                bound = bound.with_tls(Arc::new(loaded.map_err(|error| no_tls(&listen.name, &error))?));
+            }
+            listeners.push(bound);
         }
         Ok(listeners)
     }
@@ -283,6 +297,23 @@ fn cant_listen(error: &dyn Error) -> Failure {
     Failure::failed(error.to_string(), "choose another address, or stop what listens there")
 }
 
+fn no_tls(listener: &str, error: &TlsError) -> Failure {
+    Failure::failed(
+        format!("the listener {listener} can't have TLS: {error}"),
+        "ssl.keystore.location names a PEM file with the certificate chain and the private key",
+    )
+}
+
+/// Reads the certificates of all listeners again. What is bad does not take the place of what is good.
+fn reload(all: &[Arc<ServerTls>]) {
+    for tls in all {
+        match tls.reload() {
+            Ok(()) => tracing::info!("certificates were read again: {}", tls.place()),
+            Err(error) => tracing::warn!("certificates stay as they were: {error}"),
+        }
+    }
+}
+
 /// The arguments behind `broker run`, for `restart`; those of its own life are left out. Nothing when one of them is no
 /// text.
 fn own_arguments() -> Vec<String> {
@@ -326,6 +357,7 @@ impl DaemonOptions {
         let idle = self.settings.int("connections.max.idle.ms");
         crate::server::Limits {
             request_max_bytes: int("socket.request.max.bytes"),
+            sasl_max_bytes: int("sasl.server.max.receive.size"),
             queued_max_request_bytes: int("queued.max.request.bytes"),
             // Kafka: a negative value never closes an idle connection.
             idle: u64::try_from(idle).map_or(std::time::Duration::MAX, std::time::Duration::from_millis),

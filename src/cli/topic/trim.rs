@@ -14,6 +14,9 @@ use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::model::time::{Clock, SystemClock};
 
+/// Kafka's code for a topic whose settings forbid it.
+const POLICY_VIOLATION: i16 = 44;
+
 /// The flags of `klog topic trim`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -195,14 +198,17 @@ async fn trim(client: &Client, cuts: Vec<Cut>, format: Option<Format>) -> Result
 
 fn not_trimmed(cut: &Cut, error: &ClientError) -> Failure {
     let failure = Failure::from(error);
-    let next = match failure.next.is_empty() {
-        true => format!(
-            "records can be deleted where cleanup.policy has delete; see: klog topic describe {}",
+    let partition = cut.partition.to_string();
+    let why =
+        failure.what.strip_prefix(&*partition).map_or(&*failure.what, |rest| rest.trim_start_matches(": "));
+    let next = match error.code().map(|code| code.code()) {
+        Some(POLICY_VIOLATION) => format!(
+            "records are deleted only where cleanup.policy has delete; see: klog topic describe {}",
             cut.partition.topic
         ),
-        false => failure.next,
+        _ => failure.next,
     };
-    Failure { what: format!("can't delete records of {}", failure.what), next, ..failure }
+    Failure { what: format!("can't delete records of {partition}: {why}"), next, ..failure }
 }
 
 #[cfg(test)]

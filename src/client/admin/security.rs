@@ -50,6 +50,14 @@ pub enum ScramChange {
     },
 }
 
+impl ScramChange {
+    fn user(&self) -> &str {
+        match self {
+            Self::Set { user, .. } | Self::Delete { user, .. } => user,
+        }
+    }
+}
+
 /// An access rule. Numbers that this client does not know are kept as `None`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rule {
@@ -115,13 +123,42 @@ impl Client {
         Ok(each.collect())
     }
 
-    /// Changes credentials, all or none of one user's; gives one result a user, with the name.
+    /// Changes credentials; gives one result a user, with the name. What fails for a user ends that user's changes.
     ///
     /// # Errors
     /// Failures of the connection, after `api_timeout`.
     pub async fn alter_users(
         &self,
         changes: &[ScramChange],
+    ) -> Result<Vec<(String, Result<(), ClientError>)>, ClientError> {
+        let mut outcomes: Vec<(String, Result<(), ClientError>)> = Vec::new();
+        let mut left: Vec<&ScramChange> = changes.iter().collect();
+        // A request may name a user once.
+        while !left.is_empty() {
+            let mut round: Vec<&ScramChange> = Vec::new();
+            left.retain(|change| {
+                let first = !round.iter().any(|other| other.user() == change.user());
+                if first {
+                    round.push(change);
+                }
+                !first
+            });
+            for (user, outcome) in self.alter_users_once(&round).await? {
+                if outcome.is_err() {
+                    left.retain(|change| change.user() != user);
+                }
+                match outcomes.iter_mut().find(|(name, _)| *name == user) {
+                    Some((_, so_far)) => *so_far = outcome,
+                    None => outcomes.push((user, outcome)),
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn alter_users_once(
+        &self,
+        changes: &[&ScramChange],
     ) -> Result<Vec<(String, Result<(), ClientError>)>, ClientError> {
         let mut request = AlterUserScramCredentialsRequest::default();
         for change in changes {

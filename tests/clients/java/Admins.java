@@ -243,8 +243,11 @@ final class Admins {
             admin.deleteConsumerGroups(List.of(group)).all().get();
             World.fails("deleted twice", GroupIdNotFoundException.class, () -> admin.deleteConsumerGroups(List.of(group)).all().get());
             World.fails("described", GroupIdNotFoundException.class, () -> admin.describeConsumerGroups(List.of(group)).all().get());
-            rules(w, admin);
-            Secrets.scramUsers(w, admin);
+            // Rules and users are the secured broker's.
+            try (Admin secure = w.admin(Secrets.auth(w, "sasl", "SASL_PLAINTEXT", "PLAIN", w.get("user"), w.get("password")))) {
+                rules(w, secure);
+                Secrets.scramUsers(w, secure);
+            }
             Map<String, LogDirDescription> dirs = admin.describeLogDirs(List.of(node)).allDescriptions().get().get(node);
             World.same("log folders", dirs.size(), 1);
             LogDirDescription dir = dirs.values().iterator().next();

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.ScramCredentialInfo;
 import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.UserScramCredentialDeletion;
@@ -18,6 +19,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ResourceNotFoundException;
 import org.apache.kafka.common.errors.SaslAuthenticationException;
 import org.apache.kafka.common.errors.SslAuthenticationException;
+import org.apache.kafka.common.errors.TopicAuthorizationException;
 
 /** SASL and TLS: who comes in and who does not. */
 final class Secrets {
@@ -45,9 +47,11 @@ final class Secrets {
         }
     }
 
-    /** Sends records through a listener and reads them back. */
-    static void carries(World w, String base, String... settings) throws Exception {
-        String topic = w.topic(base, 1);
+    /** Makes a topic, sends records and reads them back, all through one listener. */
+    static void carries(World w, String topic, String... settings) throws Exception {
+        try (Admin admin = w.admin(settings)) {
+            admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get();
+        }
         List<String> sent = World.numbers(100);
         try (KafkaProducer<byte[], byte[]> producer = w.producer(settings)) {
             for (String text : sent) {
@@ -57,14 +61,14 @@ final class Secrets {
         }
         try (KafkaConsumer<byte[], byte[]> consumer = w.consumer(settings)) {
             consumer.assign(List.of(new TopicPartition(topic, 0)));
-            World.same(base, World.texts(World.read(consumer, sent.size())), sent);
+            World.same(topic, World.texts(World.read(consumer, sent.size())), sent);
         }
     }
 
     static void sasl(World w) throws Exception {
         for (String mechanism : List.of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")) {
             String[] right = auth(w, "sasl", "SASL_PLAINTEXT", mechanism, w.get("user"), w.get("password"));
-            carries(w, "sasl-" + mechanism, right);
+            carries(w, w.name("sasl-" + mechanism), right);
             World.fails(mechanism + " with a wrong password", SaslAuthenticationException.class,
                     () -> enter(w, auth(w, "sasl", "SASL_PLAINTEXT", mechanism, w.get("user"), "wrong")));
             World.fails(mechanism + " with a wrong user", SaslAuthenticationException.class,
@@ -76,15 +80,20 @@ final class Secrets {
     static void tls(World w) throws Exception {
         String[] server = {"bootstrap.servers", w.get("tls"), "security.protocol", "SSL", "ssl.truststore.type", "PEM",
             "ssl.truststore.location", w.get("ca")};
-        carries(w, "tls", server);
-        carries(w, "tls-client", join(server, "ssl.keystore.type", "PEM", "ssl.keystore.certificate.chain",
+        carries(w, w.name("tls"), server);
+        carries(w, "cert-" + w.get("prefix"), join(server, "ssl.keystore.type", "PEM", "ssl.keystore.certificate.chain",
                 Files.readString(Path.of(w.get("client_cert"))), "ssl.keystore.key", Files.readString(Path.of(w.get("client_key")))));
+        try (KafkaProducer<byte[], byte[]> nobody = w.producer(server)) {
+            World.fails("without a certificate", TopicAuthorizationException.class,
+                    () -> nobody.send(new ProducerRecord<>("cert-" + w.get("prefix"), new byte[1])).get());
+        }
         String[] both = {"security.protocol", "SASL_SSL", "ssl.truststore.type", "PEM", "ssl.truststore.location", w.get("ca")};
-        carries(w, "tls-sasl", join(auth(w, "sasl_tls", "SASL_SSL", "SCRAM-SHA-512", w.get("user"), w.get("password")), both));
+        carries(w, w.name("tls-sasl"), join(auth(w, "sasl_tls", "SASL_SSL", "SCRAM-SHA-512", w.get("user"), w.get("password")), both));
         World.fails("a wrong password", SaslAuthenticationException.class,
                 () -> enter(w, join(auth(w, "sasl_tls", "SASL_SSL", "PLAIN", w.get("user"), "wrong"), both)));
-        World.fails("an authority that is not known", SslAuthenticationException.class,
-                () -> enter(w, "bootstrap.servers", w.get("tls"), "security.protocol", "SSL"));
+        World.fails("an authority that signed nothing here", SslAuthenticationException.class,
+                () -> enter(w, "bootstrap.servers", w.get("tls"), "security.protocol", "SSL", "ssl.truststore.type", "PEM",
+                        "ssl.truststore.location", w.get("other_ca")));
         World.fails("no plain text on a TLS listener", Exception.class, () -> enter(w, "bootstrap.servers", w.get("tls")));
     }
 

@@ -9,7 +9,6 @@ import rig
 import scenarios
 from rig import Record, Refused, until
 
-AUTH_FAILED = "_AUTHENTICATION"
 RESOURCE = ck_admin.ConfigResource.Type
 
 
@@ -196,6 +195,9 @@ class Producer:
 
 
 class Consumer:
+    # How long a poll of a group member waits, in seconds.
+    patience = 0.1
+
     def __init__(self, settings, group, assign, topics):
         self.group, self.events, self.assigning = group, [], assign is not None
         self.client = ck.Consumer({"error_cb": self.failed, **settings})
@@ -219,6 +221,8 @@ class Consumer:
                 code = message.error().code()
                 if code == ck.KafkaError._PARTITION_EOF:
                     continue
+                if code == ck.KafkaError._FATAL and "Static consumer fenced" in message.error().str():
+                    code = rig.CODES["FENCED_INSTANCE_ID"]
                 raise Refused(code, message.error().str())
             kind, timestamp = message.timestamp()
             place = (message.topic(), message.partition(), message.offset())
@@ -283,7 +287,7 @@ class Consumer:
 class Confluent:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     features = {
-        *["validate_only", "duplicate_headers", "null_headers", "metadata", "list_offsets", "max_timestamp", "fencing"],
+        *["validate_only", "duplicate_headers", "neither", "null_headers", "metadata", "list_offsets", "max_timestamp", "fencing"],
         *["cluster_id", "delete_groups", "alter_group_offsets", "acls", "scram", "more_admin"],
     }
     lacks = {}

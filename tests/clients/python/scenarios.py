@@ -7,11 +7,14 @@ client, raises Refused with Kafka's code, and says in `lacks` which scenarios an
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from rig import Lacks, Refused, refused, until
 
 # Five hours ago: not so old that retention takes it, and what is three hours later is not in the future.
 BASE = int(time.time() * 1000) - 18_000_000
+
+POLLS = ThreadPoolExecutor(4)
 
 
 def send_all(producer, topic, items, **more):
@@ -61,21 +64,21 @@ def read_what_is_there(c, topic, partition=0, **settings):
 
 
 def spin(members, condition, seconds, what):
-    """Polls every member in turn until the condition holds; records go to `member.records`."""
+    """Polls every member until the condition holds; records go to `member.records`. All at once: one that waits in a
+    poll for the others to join must not keep them from it."""
 
     def once():
-        for member in members:
-            member.records.extend(member.poll(0.05))
+        for member, got in zip(members, POLLS.map(lambda member: member.poll(member.patience), members)):
+            member.records.extend(got)
         return condition()
 
     return until(once, seconds, lambda: f"{what}: {[sorted(m.assignment()) for m in members]}")
 
 
 def shares(members):
-    """How many partitions each member has, and that none has two owners."""
+    """How many partitions each member has; None while one that was not told yet thinks it has another's."""
     owned = [partition for member in members for partition in member.assignment()]
-    assert len(owned) == len(set(owned)), f"owned twice: {[sorted(m.assignment()) for m in members]}"
-    return sorted(len(member.assignment()) for member in members)
+    return sorted(len(member.assignment()) for member in members) if len(owned) == len(set(owned)) else None
 
 
 # Topics and settings
@@ -105,7 +108,8 @@ def topics(c):
     until(lambda: topic not in admin.list_topics(), 5, "the topic is gone")
     refused("UNKNOWN_TOPIC_OR_PARTITION", lambda: admin.delete_topic(topic))
     admin.create_topic(topic, 1)
-    until(lambda: admin.partitions(topic) == 1, 5, "the topic is there again")
+    until(lambda: topic in admin.list_topics(), 5, "the topic is there again")
+    assert admin.partitions(topic) == 1
     assert produce(c, topic, [b"anew"]) == [0]
     assert [(r.offset, r.value) for r in read(c, topic, 1)] == [(0, b"anew")]
     admin.delete_topic(topic)
@@ -165,7 +169,9 @@ def codecs(c):
             mine = [r.value for r in got if r.value.startswith(str(acks).encode() + b" ")]
             assert mine == values, f"{codec}, acks={acks}: {len(mine)} records differ"
         stored = c.world.stored_batches(topic)
-        assert stored is None or {batch["codec"] for batch in stored} == {codec}, (codec, stored[:3])
+        # A batch that would not get smaller goes as it is.
+        used = {batch["codec"] for batch in stored or []}
+        assert stored is None or codec in used <= {codec, "none"}, (codec, stored[:3])
         assert b"".join(v + b"\n" for v in sent["all"][:200]) in c.world.run_klog("consume", topic, "-e")
     admin.close()
 
@@ -185,10 +191,11 @@ def records(c):
         (b"key", b"value", headers),
         (b"tombstone", None, []),
         (b"", b"", [("only", b"header")]),
-        (None, None, headers),
         (everything, everything * 9, []),
         ("grüße".encode(), "日本語\n\r\0".encode(), []),
     ]
+    if "neither" in c.features:
+        items.append((None, None, headers))
     producer = c.producer(linger_ms=10)
     for number, (key, value, given) in enumerate(items):
         producer.send(topic, value, key=key, partition=1, headers=given, timestamp=BASE + number * 7)
@@ -275,23 +282,28 @@ def offsets(c):
     # No offset committed: where the client's setting says.
     fresh = c.consumer(group=c.world.name("late"), topics=[topic], reset="latest")
     fresh.records = []
-    spin([fresh], lambda: fresh.assignment() and fresh.position(topic, 0) == 100, 20, "at the end")
-    produce(c, topic, [b"new"])
-    spin([fresh], lambda: fresh.records, 20, "the new record")
-    assert [r.value for r in fresh.records] == [b"new"]
+    spin([fresh], lambda: fresh.assignment(), 20, "the partition")
+    sent = 0
+
+    def seen():
+        nonlocal sent
+        produce(c, topic, [b"new%d" % sent])
+        sent += 1
+        return fresh.records
+
+    spin([fresh], seen, 20, "a new record")
+    numbers = [int(r.value.removeprefix(b"new")) for r in fresh.records]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), fresh.records
     fresh.close()
+    end = 100 + sent
     # Beyond the end: the client is told, and starts again where it is set to.
     beyond = c.consumer(assign=[(topic, 0, 5000)], reset="earliest", group=c.world.name("beyond"))
     got = []
-    until(lambda: got.extend(beyond.poll(0.2)) or len(got) >= 101, 20, "reset to the earliest")
+    until(lambda: got.extend(beyond.poll(0.2)) or len(got) >= end, 20, "reset to the earliest")
     assert got[0].offset == 0
     beyond.close()
     if "list_offsets" in c.features:
-        specs = {"earliest": 0, "latest": 101, BASE + 30_001: 31}
-        if "max_timestamp" in c.features:
-            produce(c, topic, [b"x"], timestamp=None)
-            specs |= {"latest": 102}
-        for spec, offset in specs.items():
+        for spec, offset in {"earliest": 0, "latest": end, BASE + 30_001: 31}.items():
             assert admin.list_offsets({(topic, 0): spec})[topic, 0] == offset, (spec, offset)
     if "max_timestamp" in c.features:
         old = c.world.name("max")
@@ -344,7 +356,7 @@ def groups_of(c, protocol):
         return sum(len(m.records) for m in members + gone) >= sent
 
     def settled(sizes):
-        return lambda: [len(m.assignment()) for m in members].count(0) == 0 and shares(members) == sizes and all_read()
+        return lambda: shares(members) == sizes and all_read()
 
     produce_more(60)
     join()
@@ -612,7 +624,8 @@ def compaction(c):
         for key, (offset, value) in newest.items():
             assert key in wanted or value is None, f"{key} came back from the dead"
         compacted.left = len(got)
-        return len(got) == len(wanted)
+        # A tombstone may stay until there is more to clean.
+        return len(got) == len(newest)
 
     until(compacted, 30, lambda: f"{len(wanted)} records, {compacted.left} are left")
     admin.close()

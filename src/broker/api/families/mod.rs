@@ -1,5 +1,5 @@
 //! The served APIs by family, one table a file: what is in a table is decoded, handled and answered, and is in
-//! [`SERVED`]; what is in none is never served. Produce and Fetch, which answer in their own ways, have no row.
+//! [`SERVED`]; what is in none is never served. Produce, Fetch and SASL, which answer in their own ways, have no row.
 
 mod access;
 mod cluster;
@@ -44,7 +44,7 @@ macro_rules! family {
 }
 use family;
 
-const OWN: &[ApiKey] = &[ApiKey::Produce, ApiKey::Fetch];
+const OWN: &[ApiKey] = &[ApiKey::Produce, ApiKey::Fetch, ApiKey::SaslHandshake, ApiKey::SaslAuthenticate];
 
 const ALL: [&[ApiKey]; 7] =
     [OWN, records::SERVED, topics::SERVED, settings::SERVED, cluster::SERVED, groups::SERVED, access::SERVED];

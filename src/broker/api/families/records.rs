@@ -6,9 +6,9 @@ use super::super::{
 use super::family;
 
 family! { broker, peer, header:
-    ListOffsets => |asked| list_offsets::handle(broker, header.api_version, asked);
+    ListOffsets => |asked| list_offsets::handle(broker, peer, header.api_version, asked);
     DeleteRecords => |asked| delete_records::handle(broker, peer, asked);
-    InitProducerId => |asked| init_producer_id::handle(broker, asked);
+    InitProducerId => |asked| init_producer_id::handle(broker, peer, asked);
     OffsetForLeaderEpoch => |asked| offset_for_leader_epoch::handle(broker, peer, asked);
     DescribeProducers => |asked| describe_producers::handle(broker, peer, asked);
 }

@@ -52,7 +52,7 @@ fn a_long_note_is_refused_alone() {
         leader_epoch: 4,
         metadata: metadata.to_owned(),
     };
-    let from = Sender { generation: -1, member_id: "", instance_id: None };
+    let from = Sender { generation: -1, member_id: "", instance_id: None, knows_epochs: true };
     let offsets = vec![offset(0, "four"), offset(1, "ééé"), offset(2, "")];
     let (results, step) = world.core.commit(&Arc::from("g"), from, None, offsets, world.now);
     world.carry_out(step);
@@ -74,7 +74,7 @@ fn offsets_of_an_earlier_topic_of_the_name_are_none() {
         leader_epoch: -1,
         metadata: String::new(),
     };
-    let from = Sender { generation: -1, member_id: "", instance_id: None };
+    let from = Sender { generation: -1, member_id: "", instance_id: None, knows_epochs: true };
     let (_, step) = world.core.commit(&Arc::from("g"), from, None, vec![offset], world.now);
     world.carry_out(step);
     world.reopen();
@@ -161,7 +161,7 @@ fn an_old_clients_wish_decides_when_its_offset_ends() {
         leader_epoch: -1,
         metadata: String::new(),
     };
-    let from = Sender { generation: -1, member_id: "", instance_id: None };
+    let from = Sender { generation: -1, member_id: "", instance_id: None, knows_epochs: true };
     let (_, step) = world.core.commit(&Arc::from("g"), from, Some(1_000_000), vec![offset], world.now);
     world.carry_out(step);
     world.reopen();

@@ -46,9 +46,11 @@ fn the_older_of_two_with_one_name_is_fenced() {
     let old = world.stable(&[static_who("a", "one")]).remove(0);
     let back = world.join(&static_who("a", "one"), "");
     let new = world.joined(back).unwrap();
-    let from = Sender { generation: 1, member_id: &old.member_id, instance_id: Some("one") };
+    let from =
+        Sender { generation: 1, member_id: &old.member_id, instance_id: Some("one"), knows_epochs: true };
     assert_eq!(world.core.heartbeat("g", from, world.now), Err(GroupError::FencedInstance));
-    let from = Sender { generation: 1, member_id: &new.member_id, instance_id: Some("one") };
+    let from =
+        Sender { generation: 1, member_id: &new.member_id, instance_id: Some("one"), knows_epochs: true };
     assert_eq!(world.core.heartbeat("g", from, world.now), Ok(()));
     let ticket = world.join(&static_who("a", "one"), &old.member_id);
     assert_eq!(world.joined(ticket).unwrap_err().error, GroupError::FencedInstance);

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -209,8 +208,11 @@ func admin(w *world.World) {
 	_, err = admin.DeleteGroup(soon(), group)
 	world.That(errors.Is(err, kerr.GroupIDNotFound), "deleted twice: %v", err)
 
-	acls(w, admin)
-	scrams(w, admin)
+	// Rules and users are the secured broker's.
+	secure := kadm.NewClient(world.Must(kgo.NewClient(kgo.SeedBrokers(w.SASL), auth("PLAIN", w.User, w.Password))))
+	defer secure.Close()
+	acls(w, secure)
+	scrams(w, secure)
 
 	dirs := world.Must(admin.DescribeAllLogDirs(soon(), nil))[node]
 	world.Same("log folders", len(dirs), 1)
@@ -313,24 +315,24 @@ func secured(address string, options ...kgo.Opt) error {
 	return cl.Ping(ctx)
 }
 
-// carries sends records through a listener and reads them back.
-func carries(w *world.World, address, base string, options ...kgo.Opt) {
-	topic := topic(w, base, 1)
+// carries makes a topic, sends records and reads them back, all through one listener.
+func carries(address, topic string, options ...kgo.Opt) {
 	sent := world.Numbers(200)
 	options = append(options, kgo.SeedBrokers(address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	cl := world.Must(kgo.NewClient(options...))
 	defer cl.Close()
+	world.Must(kadm.NewClient(cl).CreateTopic(soon(), 1, 1, nil, topic))
 	var records []*kgo.Record
 	for _, text := range sent {
 		records = append(records, &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte(text)})
 	}
 	produce(cl, records...)
-	world.Same(base, texts(read(cl, len(sent))), sent)
+	world.Same(topic, texts(read(cl, len(sent))), sent)
 }
 
 func saslMechanisms(w *world.World) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
-		carries(w, w.SASL, "sasl-"+strings.ToLower(mechanism), auth(mechanism, w.User, w.Password))
+		carries(w.SASL, w.Name("sasl-"+mechanism), auth(mechanism, w.User, w.Password))
 		err := secured(w.SASL, auth(mechanism, w.User, "wrong"))
 		world.That(errors.Is(err, kerr.SaslAuthenticationFailed), "%s with a wrong password: %v", mechanism, err)
 		err = secured(w.SASL, auth(mechanism, "nobody", w.Password))
@@ -340,10 +342,14 @@ func saslMechanisms(w *world.World) {
 }
 
 func tlsListeners(w *world.World) {
-	carries(w, w.TLS, "tls", kgo.DialTLSConfig(w.TLSConfig(false)))
-	carries(w, w.TLS, "tls-client", kgo.DialTLSConfig(w.TLSConfig(true)))
-	carries(w, w.SASLTLS, "tls-sasl", kgo.DialTLSConfig(w.TLSConfig(false)), auth("SCRAM-SHA-512", w.User, w.Password))
-	err := secured(w.SASLTLS, kgo.DialTLSConfig(w.TLSConfig(false)), auth("PLAIN", w.User, "wrong"))
+	carries(w.TLS, w.Name("tls"), kgo.DialTLSConfig(w.TLSConfig(false)))
+	carries(w.TLS, w.Certified(), kgo.DialTLSConfig(w.TLSConfig(true)))
+	carries(w.SASLTLS, w.Name("tls-sasl"), kgo.DialTLSConfig(w.TLSConfig(false)), auth("SCRAM-SHA-512", w.User, w.Password))
+	nobody := world.Must(kgo.NewClient(kgo.SeedBrokers(w.TLS), kgo.DialTLSConfig(w.TLSConfig(false)), kgo.UnknownTopicRetries(0)))
+	defer nobody.Close()
+	err := nobody.ProduceSync(soon(), &kgo.Record{Topic: w.Certified(), Value: []byte("x")}).FirstErr()
+	world.That(errors.Is(err, kerr.TopicAuthorizationFailed), "without a certificate: %v", err)
+	err = secured(w.SASLTLS, kgo.DialTLSConfig(w.TLSConfig(false)), auth("PLAIN", w.User, "wrong"))
 	world.That(errors.Is(err, kerr.SaslAuthenticationFailed), "a wrong password: %v", err)
 	world.That(secured(w.TLS, kgo.DialTLSConfig(w.WrongTLSConfig())) != nil, "an unknown authority is refused")
 	world.That(secured(w.TLS) != nil, "no plain text on a TLS listener")

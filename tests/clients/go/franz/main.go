@@ -37,15 +37,14 @@ func administrator(w *world.World) *kadm.Client { return kadm.NewClient(client(w
 
 // topic makes a topic and gives its name.
 func topic(w *world.World, base string, partitions int32, settings ...string) string {
-	name := w.Name(base)
 	admin := administrator(w)
 	defer admin.Close()
 	values := map[string]*string{}
 	for i := 0; i < len(settings); i += 2 {
 		values[settings[i]] = &settings[i+1]
 	}
-	world.Must(admin.CreateTopic(soon(), partitions, 1, values, name))
-	return name
+	world.Must(admin.CreateTopic(soon(), partitions, 1, values, w.Name(base)))
+	return w.Name(base)
 }
 
 // produce sends all records and waits for every answer.

@@ -161,8 +161,11 @@ func admin(w *world.World) {
 	_, there := world.Must(admin.ListConsumerGroups())[group]
 	world.That(!there, "the group is gone")
 
-	acls(w, admin)
-	scrams(w, admin)
+	// Rules and users are the secured broker's.
+	secure := world.Must(sarama.NewClusterAdmin([]string{w.SASL}, config(auth(sarama.SASLTypePlaintext, w.User, w.Password))))
+	defer secure.Close()
+	acls(w, secure)
+	scrams(w, secure)
 
 	dirs := world.Must(admin.DescribeLogDirs([]int32{controller}))[controller]
 	held := int64(0)
@@ -276,22 +279,25 @@ func secured(address string, change ...func(*sarama.Config)) error {
 	return err
 }
 
-func carries(w *world.World, address, base string, change ...func(*sarama.Config)) {
-	topic := topic(w, base, 1)
+// carries makes a topic, sends records and reads them back, all through one listener.
+func carries(address, topic string, change ...func(*sarama.Config)) {
+	admin := world.Must(sarama.NewClusterAdmin([]string{address}, config(change...)))
+	defer admin.Close()
+	world.Check(admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false), "create", topic)
 	sent := world.Numbers(100)
 	var messages []*sarama.ProducerMessage
 	for _, text := range sent {
 		messages = append(messages, message(topic, 0, text))
 	}
 	producer := world.Must(sarama.NewSyncProducer([]string{address}, config(change...)))
-	world.Check(producer.SendMessages(messages), "produce", base)
+	world.Check(producer.SendMessages(messages), "produce", topic)
 	world.Check(producer.Close())
-	world.Same(base, texts(read(address, config(change...), topic, 0, sarama.OffsetOldest, len(sent))), sent)
+	world.Same(topic, texts(read(address, config(change...), topic, 0, sarama.OffsetOldest, len(sent))), sent)
 }
 
 func saslMechanisms(w *world.World) {
 	for _, mechanism := range []sarama.SASLMechanism{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512} {
-		carries(w, w.SASL, "sasl-"+string(mechanism), auth(mechanism, w.User, w.Password))
+		carries(w.SASL, w.Name("sasl-"+string(mechanism)), auth(mechanism, w.User, w.Password))
 		err := secured(w.SASL, auth(mechanism, w.User, "wrong"))
 		world.That(errors.Is(err, sarama.ErrSASLAuthenticationFailed), "%s with a wrong password: %v", mechanism, err)
 		err = secured(w.SASL, auth(mechanism, "nobody", w.Password))
@@ -301,10 +307,12 @@ func saslMechanisms(w *world.World) {
 }
 
 func tlsListeners(w *world.World) {
-	carries(w, w.TLS, "tls", secure(w.TLSConfig(false)))
-	carries(w, w.TLS, "tls-client", secure(w.TLSConfig(true)))
-	carries(w, w.SASLTLS, "tls-sasl", secure(w.TLSConfig(false)), auth(sarama.SASLTypeSCRAMSHA512, w.User, w.Password))
-	err := secured(w.SASLTLS, secure(w.TLSConfig(false)), auth(sarama.SASLTypePlaintext, w.User, "wrong"))
+	carries(w.TLS, w.Name("tls"), secure(w.TLSConfig(false)))
+	carries(w.TLS, w.Certified(), secure(w.TLSConfig(true)))
+	carries(w.SASLTLS, w.Name("tls-sasl"), secure(w.TLSConfig(false)), auth(sarama.SASLTypeSCRAMSHA512, w.User, w.Password))
+	err := produce(w.TLS, config(secure(w.TLSConfig(false))), message(w.Certified(), 0, "x"))
+	world.That(errors.Is(err, sarama.ErrTopicAuthorizationFailed), "without a certificate: %v", err)
+	err = secured(w.SASLTLS, secure(w.TLSConfig(false)), auth(sarama.SASLTypePlaintext, w.User, "wrong"))
 	world.That(errors.Is(err, sarama.ErrSASLAuthenticationFailed), "a wrong password: %v", err)
 	world.That(secured(w.TLS, secure(w.WrongTLSConfig())) != nil, "an unknown authority is refused")
 	world.That(secured(w.TLS) != nil, "no plain text on a TLS listener")

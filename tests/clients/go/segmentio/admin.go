@@ -198,8 +198,10 @@ func admin(w *world.World) {
 	world.Check(remove(), "delete the group")
 	world.That(errors.Is(remove(), kafka.GroupIdNotFound), "deleted twice")
 
-	acls(w, client)
-	scrams(w, client)
+	// Rules and users are the secured broker's.
+	secure := access{address: w.SASL, sasl: auth("PLAIN", w.User, w.Password)}.client()
+	acls(w, secure)
+	scrams(w, secure)
 
 	node := cluster.Controller.ID
 	move := func(broker int) error {
@@ -291,8 +293,9 @@ func secured(a access) error {
 	return err
 }
 
-func carries(w *world.World, base string, a access) {
-	topic := topic(w, base, 1)
+// carries makes a topic, sends records and reads them back, all through one listener.
+func carries(topic string, a access) {
+	world.Check(a.create(topic, 1), "create", topic)
 	sent := world.Numbers(100)
 	var messages []kafka.Message
 	for _, text := range sent {
@@ -301,12 +304,12 @@ func carries(w *world.World, base string, a access) {
 	writer := a.writer(topic)
 	write(writer, messages...)
 	world.Check(writer.Close())
-	world.Same(base, texts(read(a, topic, 0, kafka.FirstOffset, len(sent))), sent)
+	world.Same(topic, texts(read(a, topic, 0, kafka.FirstOffset, len(sent))), sent)
 }
 
 func saslMechanisms(w *world.World) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
-		carries(w, "sasl-"+mechanism, access{address: w.SASL, sasl: auth(mechanism, w.User, w.Password)})
+		carries(w.Name("sasl-"+mechanism), access{address: w.SASL, sasl: auth(mechanism, w.User, w.Password)})
 		err := secured(access{address: w.SASL, sasl: auth(mechanism, w.User, "wrong")})
 		world.That(errors.Is(err, kafka.SASLAuthenticationFailed), "%s with a wrong password: %v", mechanism, err)
 		err = secured(access{address: w.SASL, sasl: auth(mechanism, "nobody", w.Password)})
@@ -316,10 +319,16 @@ func saslMechanisms(w *world.World) {
 }
 
 func tlsListeners(w *world.World) {
-	carries(w, "tls", access{address: w.TLS, tls: w.TLSConfig(false)})
-	carries(w, "tls-client", access{address: w.TLS, tls: w.TLSConfig(true)})
-	carries(w, "tls-sasl", access{address: w.SASLTLS, tls: w.TLSConfig(false), sasl: auth("SCRAM-SHA-512", w.User, w.Password)})
-	err := secured(access{address: w.SASLTLS, tls: w.TLSConfig(false), sasl: auth("PLAIN", w.User, "wrong")})
+	carries(w.Name("tls"), access{address: w.TLS, tls: w.TLSConfig(false)})
+	carries(w.Certified(), access{address: w.TLS, tls: w.TLSConfig(true)})
+	carries(w.Name("tls-sasl"), access{address: w.SASLTLS, tls: w.TLSConfig(false), sasl: auth("SCRAM-SHA-512", w.User, w.Password)})
+	nobody := access{address: w.TLS, tls: w.TLSConfig(false)}.writer(w.Certified())
+	defer nobody.Close()
+	nobody.MaxAttempts = 1
+	err := nobody.WriteMessages(soon(), kafka.Message{Value: []byte("x")})
+	// The writer looks for its partitions first, and takes what it may not see for what is not there.
+	world.That(err != nil, "without a certificate")
+	err = secured(access{address: w.SASLTLS, tls: w.TLSConfig(false), sasl: auth("PLAIN", w.User, "wrong")})
 	world.That(errors.Is(err, kafka.SASLAuthenticationFailed), "a wrong password: %v", err)
 	world.That(secured(access{address: w.TLS, tls: w.WrongTLSConfig()}) != nil, "an unknown authority is refused")
 	world.That(secured(access{address: w.TLS}) != nil, "no plain text on a TLS listener")

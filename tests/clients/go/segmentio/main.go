@@ -74,14 +74,16 @@ func (a access) reader(topic string, partition int) *kafka.Reader {
 }
 
 func topic(w *world.World, base string, partitions int, settings ...string) string {
-	name := w.Name(base)
+	world.Check(plainly(w).create(w.Name(base), partitions, settings...), "create")
+	return w.Name(base)
+}
+
+func (a access) create(name string, partitions int, settings ...string) error {
 	config := kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: 1}
 	for i := 0; i < len(settings); i += 2 {
 		config.ConfigEntries = append(config.ConfigEntries, kafka.ConfigEntry{ConfigName: settings[i], ConfigValue: settings[i+1]})
 	}
-	made := world.Must(plainly(w).client().CreateTopics(soon(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}}))
-	world.Check(made.Errors[name], "create")
-	return name
+	return world.Must(a.client().CreateTopics(soon(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}})).Errors[name]
 }
 
 func write(writer *kafka.Writer, messages ...kafka.Message) {

@@ -4,14 +4,11 @@ package world
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"runtime/debug"
@@ -30,6 +27,7 @@ type World struct {
 	TLS        string `json:"tls"`
 	SASLTLS    string `json:"sasl_tls"`
 	CA         string `json:"ca"`
+	OtherCA    string `json:"other_ca"`
 	ClientCert string `json:"client_cert"`
 	ClientKey  string `json:"client_key"`
 	User       string `json:"user"`
@@ -93,11 +91,12 @@ func Until(what string, holds func() bool) {
 // Name is a topic, group or user name of this run.
 func (w *World) Name(base string) string { return w.Prefix + "-" + base }
 
+// Certified is a topic name that the broker refuses to whoever shows no client certificate.
+func (w *World) Certified() string { return "cert-" + w.Prefix }
+
 // TLSConfig trusts the world's authority, with the client certificate or without.
 func (w *World) TLSConfig(withCertificate bool) *tls.Config {
-	pool := x509.NewCertPool()
-	That(pool.AppendCertsFromPEM(Must(os.ReadFile(w.CA))), "%s holds a certificate", w.CA)
-	config := &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	config := trusting(w.CA)
 	if withCertificate {
 		config.Certificates = []tls.Certificate{Must(tls.LoadX509KeyPair(w.ClientCert, w.ClientKey))}
 	}
@@ -105,14 +104,11 @@ func (w *World) TLSConfig(withCertificate bool) *tls.Config {
 }
 
 // WrongTLSConfig trusts an authority that signed nothing here.
-func (w *World) WrongTLSConfig() *tls.Config {
-	key := Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der := Must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
+func (w *World) WrongTLSConfig() *tls.Config { return trusting(w.OtherCA) }
+
+func trusting(authority string) *tls.Config {
 	pool := x509.NewCertPool()
-	pool.AddCert(Must(x509.ParseCertificate(der)))
+	That(pool.AppendCertsFromPEM(Must(os.ReadFile(authority))), "%s holds a certificate", authority)
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 

@@ -1,0 +1,52 @@
+//! Subscriptions by pattern: RE2/J's syntax as far as the two engines share it, the whole name matched; a pattern is
+//! never compiled beyond a bounded size.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use regex::{Regex, RegexBuilder};
+
+use super::super::request::GroupError;
+use super::super::topics::Topics;
+
+/// The most bytes a compiled pattern may take.
+const SIZE_LIMIT: usize = 256 * 1024;
+/// The deepest nesting of a pattern.
+const NEST_LIMIT: u32 = 64;
+
+/// Compiles a pattern that must match a whole name.
+pub(super) fn compile(pattern: &str) -> Result<Regex, GroupError> {
+    let build = |pattern: &str| {
+        RegexBuilder::new(pattern)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(SIZE_LIMIT)
+            .nest_limit(NEST_LIMIT)
+            .build()
+            .map_err(|_| GroupError::InvalidRegex)
+    };
+    // By itself first: a stray parenthesis must not pair with those around it.
+    build(pattern)?;
+    build(&format!(r"\A(?:{pattern})\z"))
+}
+
+/// The names that a pattern matches and `may_see` allows.
+pub(super) fn resolve(regex: &Regex, topics: &Topics, may_see: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
+    topics.all_names().filter(|name| regex.is_match(name) && may_see(name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_names_and_is_bounded() {
+        let matches = |pattern: &str, name: &str| compile(pattern).unwrap().is_match(name);
+        assert!(matches("a|b", "a") && !matches("a|b", "ab") && !matches("foo", "foobar"));
+        assert!(matches("^orders-[0-9]+$", "orders-12") && matches("", "") && !matches("", "a"));
+        assert!(matches("(?i)Log.*", "logs"));
+        for bad in ["(", "a)(b", "[", "*a", "(?=a)", "a{1000}{1000}"] {
+            assert_eq!(compile(bad).unwrap_err(), GroupError::InvalidRegex, "{bad}");
+        }
+        compile(&"(".repeat(100_000)).unwrap_err();
+    }
+}
