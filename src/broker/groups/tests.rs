@@ -2,6 +2,7 @@
 
 mod consumers;
 mod joining;
+mod mixed;
 mod offsets;
 mod properties;
 mod statics;
