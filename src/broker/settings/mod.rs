@@ -193,6 +193,11 @@ impl Settings {
         self.layers(name).next().map(|(_, value)| value)
     }
 
+    /// The value that was set while the broker runs, if one was.
+    pub fn changed(&self, name: &str) -> Option<&str> {
+        self.layers(name).find(|(origin, _)| *origin != Origin::Start).map(|(_, value)| value)
+    }
+
     /// All values that were given, with where, strongest first.
     pub fn layers<'s>(&'s self, name: &str) -> impl Iterator<Item = (Origin, &'s str)> {
         let layers =
