@@ -15,8 +15,8 @@ mod service;
 mod shared;
 mod worker;
 
-use std::fmt;
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 

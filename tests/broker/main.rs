@@ -13,3 +13,4 @@ mod refusals;
 mod rig;
 mod sasl;
 mod topics;
+mod upkeep;

@@ -66,7 +66,13 @@ public final class Answers {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         Answers answers = new Answers();
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            out.println(JSON.writeValueAsString(answers.ask(JSON.readTree(line))));
+            ObjectNode said;
+            try {
+                said = answers.ask(JSON.readTree(line));
+            } catch (Exception failed) {
+                said = JSON.createObjectNode().put("failed", String.valueOf(failed));
+            }
+            out.println(JSON.writeValueAsString(said));
             out.flush();
         }
         Runtime.getRuntime().halt(0);
@@ -102,7 +108,7 @@ public final class Answers {
         } catch (SocketTimeoutException silence) {
             said.put("silent", true);
             drop(address, socket);
-        } catch (EOFException | SocketException end) {
+        } catch (EOFException | SocketException closed) {
             said.put("closed", true);
             drop(address, socket);
         }

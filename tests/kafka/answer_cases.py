@@ -78,7 +78,7 @@ def produce(pair, v):
     ask("partition minus one", topic="ids", index=-1)
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         ask("codec " + codec, {**ONE, "codec": codec}, topic="ids")
-    ask("a wrong checksum", {**ONE, "damage": 70}, topic="ids")
+    ask("a wrong checksum", {**ONE, "damage": 66}, topic="ids")
     ask("an unknown magic", {**ONE, "damage": 16}, topic="ids")
     ask("a wrong length", {**ONE, "damage": 11}, topic="ids")
     ask("a wrong record count", {**ONE, "damage": 60}, topic="ids")
@@ -88,7 +88,6 @@ def produce(pair, v):
     ask("no records", None, topic="ids")
     ask("too large", {"of": [["k", "x" * 1_100_000, TIME]]}, topic="ids")
     ask("a sequence without a producer", {**ONE, "sequence": 5, "producerEpoch": 0, "producerId": 123456}, topic="ids")
-    ask("a producer without an epoch", {**ONE, "producerId": 5}, topic="ids")
     ask("transactional records without a transaction", {**ONE, "transactional": True, "producerId": 7, "producerEpoch": 0, "sequence": 0}, topic="ids")
     pair.ask("no topics", {"acks": -1, "timeoutMs": 5000, "topicData": []})
     pair.ask("no acks, no answer", {"acks": 0, "timeoutMs": 5000, "topicData": []}, silent=True, fresh=True)
@@ -463,5 +462,8 @@ def run(pair):
         pair.api, pair.key = api, KEYS[api]
         lowest, highest = VERSIONS[pair.key]
         for pair.version in range(lowest, highest + 1):
-            cases(pair, pair.version)
+            try:
+                cases(pair, pair.version)
+            except AssertionError as reason:
+                pair.differences.setdefault((api, "what its cases need"), []).append((pair.version, {}, str(reason), None))
     answer_cases_damaged.run(pair, KEYS, VERSIONS)

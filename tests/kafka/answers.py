@@ -60,7 +60,9 @@ class Pair:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         assert answer, f"the JVM ended at {command}"
-        return json.loads(answer)
+        answer = json.loads(answer)
+        assert "failed" not in answer, (command, answer)
+        return answer
 
     def each(self, api, version, body, **more):
         """What each side answers to a request that prepares something: not compared."""
@@ -72,7 +74,8 @@ class Pair:
     def keep(self, name, values):
         """Remembers a value of each side; `$name` in a body stands for it."""
         for side, value in zip(self.sides, values):
-            side.kept[name] = value
+            # A side that gave nothing is asked on with what nobody gave out.
+            side.kept[name] = value if value is not None else 0 if name == "epoch" else "nobody"
 
     def ask(self, case, body=None, keep=None, ignore=(), **more):
         """Asks both the same in the API and version at hand and compares; gives both answers."""
@@ -81,6 +84,8 @@ class Pair:
             command["body"] = body or {}
         said = [self.send(side, command) for side in self.sides]
         self.asked += 1
+        if os.environ.get("ANSWERS_VERBOSE"):
+            print(self.api, self.version, case, flush=True)
         plain = [normal(one, ignore) for one in said]
         if plain[0] != plain[1]:
             self.differences.setdefault((self.api, case), []).append((self.version, command, *plain))

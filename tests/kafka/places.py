@@ -95,7 +95,11 @@ class OpenKafka:
             libs, os.path.join(folder, "open"), [("PLAIN", address, "PLAINTEXT")], brokers.PLAIN_SETTINGS
         )
         self.world = {"kind": "kafka", "plain": address}
-        until(self.broker.started, 60, "Kafka has started")
+        try:
+            until(self.broker.started, 180, "Kafka has started")
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self):
         self.broker.stop()

@@ -20,10 +20,18 @@ pub async fn handle(
     header: &RequestHeader,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let key_type = request.key_type;
-    let found = find(broker, key_type).await;
+    let version = header.api_version;
+    let keys = if version >= 4 { request.coordinator_keys } else { vec![request.key] };
+    let allowed = |key: String| {
+        let may = allowed(broker, peer, request.key_type, &key);
+        (key, may)
+    };
+    let keys: Vec<_> = keys.into_iter().map(allowed).collect();
+    // Nobody makes the offsets' topic who may not even ask.
+    let asked = keys.iter().any(|(_, may)| may.is_ok());
+    let found = if asked { find(broker, request.key_type).await } else { Ok(()) };
     let (host, port) = peer.address();
-    let answer = |key: String| match found.and_then(|()| allowed(broker, peer, key_type, &key)) {
+    let answer = |(key, may): (String, Result<(), _>)| match may.and(found) {
         Ok(()) => Coordinator {
             key,
             node_id: broker.node_id(),
@@ -40,11 +48,11 @@ pub async fn handle(
             ..Coordinator::default()
         },
     };
-    if header.api_version >= 4 {
-        let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
+    let mut coordinators: Vec<_> = keys.into_iter().map(answer).collect();
+    if version >= 4 {
         return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
     }
-    let one = answer(request.key);
+    let one = coordinators.pop().unwrap_or_default();
     FindCoordinatorResponse {
         error_code: one.error_code,
         error_message: one.error_message,

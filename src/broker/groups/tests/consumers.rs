@@ -205,7 +205,11 @@ fn a_static_member_comes_back_to_what_it_had() {
     world.beat(joining("c", &["t"])).unwrap();
     assert_eq!(world.beat(beat("c", 2)).unwrap().assignment, None, "what is away is not free");
     let back = world.beat(named("b")).unwrap();
-    assert_eq!((back.epoch, back.assignment), (2, Some(parts(&[("t", &[0])]))), "it is new, so it has nothing to give back");
+    assert_eq!(
+        (back.epoch, back.assignment),
+        (2, Some(parts(&[("t", &[0])]))),
+        "it is new, so it has nothing to give back"
+    );
     assert_eq!(world.beat(beat("c", 2)).unwrap().assignment, Some(parts(&[("t", &[1])])));
     assert_eq!(world.beat(away), Err(GroupError::FencedInstance));
     let fenced = ConsumerHeartbeat { instance_id: Some("one".into()), ..beat("a", 1) };
