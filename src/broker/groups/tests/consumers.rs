@@ -106,6 +106,25 @@ fn a_partition_is_given_only_after_its_owner_has_given_it_back() {
     assert_eq!((b.epoch, b.assignment), (4, Some(parts(&[("t", &[0, 1, 2, 3])]))));
 }
 
+/// As Apache Kafka 4.3: LeaveGroup is how an admin takes members out, whichever protocol they speak.
+#[test]
+fn an_admin_takes_members_out_by_id_or_by_name() {
+    let mut world = World::consumers(topics(1, &[("t", 4)]));
+    let named = |id: &str| ConsumerHeartbeat { instance_id: Some("n".to_owned()), ..joining(id, &["t"]) };
+    world.beat(joining("a", &["t"])).unwrap();
+    world.beat(named("b")).unwrap();
+    assert_eq!(world.leave("x", None), Err(GroupError::UnknownMember));
+    assert_eq!(world.leave("a", Some("n")), Err(GroupError::FencedInstance));
+    assert_eq!(world.leave("", Some("other")), Err(GroupError::UnknownMember));
+    world.leave("a", None).unwrap();
+    assert_eq!(world.beat(beat("a", 1)), Err(GroupError::UnknownMember));
+    // A static member that is away for a while is still one.
+    world.beat(ConsumerHeartbeat { instance_id: Some("n".to_owned()), ..beat("b", -2) }).unwrap();
+    world.leave("", Some("n")).unwrap();
+    assert_eq!(world.leave("", Some("n")), Err(GroupError::UnknownMember));
+    assert_eq!(world.consumer_state(), "Empty");
+}
+
 #[test]
 fn wrong_epochs_and_unknown_members_are_refused() {
     let mut world = World::consumers(topics(1, &[("t", 4)]));
