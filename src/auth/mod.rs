@@ -19,6 +19,3 @@ pub const MAX_STEP: usize = 16 * 1024;
 
 /// The type of every principal: Kafka's own authoriser knows no other.
 pub const USER: &str = "User:";
-
-/// A client of which nothing is known.
-pub const ANONYMOUS: &str = "User:ANONYMOUS";

@@ -87,12 +87,12 @@ impl Broker {
         match verdict {
             Verdict::Allowed => Ok(()),
             Verdict::NoRule if self.judge.open_without_rules => Ok(()),
-            Verdict::NoRule | Verdict::Denied => Err(Denied {
-                principal: peer.principal().to_owned(),
-                operation,
-                resource,
-                name: name.to_owned(),
-            }),
+            Verdict::NoRule | Verdict::Denied => {
+                let principal = peer.principal().to_owned();
+                let denied = Denied { principal, operation, resource, name: name.to_owned() };
+                tracing::debug!(client = %peer.client_host, %denied, "refused");
+                Err(denied)
+            }
         }
     }
 

@@ -44,12 +44,13 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
+    /// How many records made topics what they are.
+    topic_changes: u64,
     /// Settings of brokers and groups: by kind and name, never empty.
     settings: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
     /// Levels that features are finalized at, never 0.
     features: BTreeMap<String, i16>,
     access: Access,
-    topic_changes: u64,
 }
 
 /// What a new topic is to be.
@@ -287,12 +288,12 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
-        self.access.apply(record);
         if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
             record
         {
             self.topic_changes += 1;
         }
+        self.access.apply(record);
         match record {
             MetadataRecord::RegisterBroker(_) => self.registrations = self.registrations.saturating_add(1),
             MetadataRecord::Topic(topic) => {

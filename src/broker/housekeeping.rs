@@ -41,14 +41,23 @@ pub(super) async fn run(broker: Arc<Broker>) {
     let checkpoint_every = every("log.flush.offset.checkpoint.interval.ms").max(Duration::from_secs(1));
     let mut retention = Instant::now() + retention_every;
     let mut checkpoint: Option<Instant> = None;
+    let mut purge: Option<Instant> = None;
     let closing = broker.closing.cancelled();
     tokio::pin!(closing);
     loop {
         tokio::select! {
             () = &mut closing => return,
             () = sleep_until(retention) => {
-                let _ = broker.blocking(Broker::retain).await;
+                let next = broker.blocking(Broker::retain).await.unwrap_or(None);
+                purge = next.map(|wait| Instant::now() + wait);
                 retention = Instant::now() + retention_every;
+            }
+            () = sleep_until(purge.unwrap_or(retention)), if purge.is_some() => {
+                let next = broker.blocking(Broker::purge).await.unwrap_or(None);
+                purge = next.map(|wait| Instant::now() + wait);
+            }
+            () = broker.around.doomed.notified() => {
+                purge = Some(Instant::now());
             }
             () = sleep_until(checkpoint.unwrap_or(retention)), if checkpoint.is_some() => {
                 let _ = broker.blocking(Broker::checkpoint).await;
@@ -65,8 +74,19 @@ pub(super) async fn run(broker: Arc<Broker>) {
 }
 
 impl Broker {
-    /// Removes the segments that retention has passed, of all topics. Blocking.
-    pub fn retain(&self) {
+    /// Removes the files of deleted segments whose time is up; answers how long it is to the next one's. Blocking.
+    fn purge(&self) -> Option<Duration> {
+        let now = self.clock.wall_ms();
+        let next = self.folder.purge(now)?;
+        // Several at once rather than one wake-up for each.
+        Some(
+            Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0))
+                .max(Duration::from_secs(1)),
+        )
+    }
+
+    /// Removes the segments that retention has passed, of all topics; answers how long it is until their files go. Blocking.
+    pub fn retain(&self) -> Option<Duration> {
         let now = self.clock.wall_ms();
         for topic in self.topics() {
             if topic.is_internal() {
@@ -90,6 +110,7 @@ impl Broker {
                 }
             }
         }
+        self.purge()
     }
 
     /// Writes snapshots and the checkpoint of what was written since the last one. Blocking.

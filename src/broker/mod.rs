@@ -9,6 +9,7 @@ mod admin;
 mod alter;
 pub mod api;
 pub mod catalog;
+mod cleaner;
 mod closing;
 mod error;
 mod fetch_session;
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
 use catalog::Catalog;
+use cleaner::Cleaner;
 use closing::Closing;
 use fetch_session::Sessions;
 use groups::Groups;
@@ -112,15 +114,17 @@ pub struct Broker {
     groups: Groups,
     observer: Observer,
     deleted: Notify,
+    cleaner: Cleaner,
     closing: Closing,
 }
 
 impl Broker {
-    /// The housekeeping: retention, checkpoints, group timers. The server runs it on one of its threads until the
+    /// The housekeeping: retention, compaction, checkpoints, group timers. The server runs it on one of its threads until the
     /// broker is closed; it wakes at most once a second, and not at all while nothing is due.
     pub async fn tasks(self: Arc<Self>) {
         tokio::select! {
             () = housekeeping::run(Arc::clone(&self)) => {}
+            () = cleaner::run(Arc::clone(&self)) => {}
             () = groups::run(Arc::clone(&self)) => {}
         }
     }
@@ -138,6 +142,7 @@ impl Broker {
     }
 
     fn close_blocking(&self) -> Result<(), BrokerError> {
+        self.cleaner.wait();
         self.around.flusher.stop();
         // The list and its partitions hold each other: cut, or the folder's lock would outlive the broker.
         drop(self.around.touched.take());

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::catalog::{Catalog, ResourceKind};
+use super::cleaner::{Bell, Cleaner};
 use super::closing::Closing;
 use super::fetch_session::Sessions;
 use super::flusher::Flusher;
@@ -59,7 +60,13 @@ impl Broker {
 
         let flusher = Flusher::start(Arc::clone(&clock)).map_err(OpenError::Thread)?;
         let meters = Arc::new(Meters::new(clock.monotonic()));
-        let around = Surroundings { flusher, touched: Arc::new(Touched::default()), meters };
+        let around = Surroundings {
+            flusher,
+            touched: Arc::new(Touched::default()),
+            bell: Arc::new(Bell::default()),
+            doomed: Arc::new(Notify::new()),
+            meters,
+        };
         let epoch = catalog.leader_epoch() + i32::from(catalog.is_registered() && !folder.was_clean());
         let slots = settings.size("max.incremental.fetch.session.cache.slots");
         let in_force = InForce::new(settings.clone());
@@ -83,6 +90,7 @@ impl Broker {
             groups,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
+            cleaner: Cleaner::default(),
             closing: Closing::default(),
         });
         let opened = broker.come_up(began);
@@ -106,9 +114,12 @@ impl Broker {
         if !registered || !self.folder.was_clean() {
             let incarnation = self.random.id().map_err(|_| OpenError::Random)?;
             self.folder.sync()?;
-            self.change(|catalog| Ok(((), catalog.register(self.node_id, incarnation))))?;
-        }
-        if !self.state().catalog.first_features().is_empty() {
+            self.change(|catalog| {
+                let mut records = catalog.register(self.node_id, incarnation);
+                records.extend(catalog.first_features());
+                Ok(((), records))
+            })?;
+        } else if !self.state().catalog.first_features().is_empty() {
             self.change(|catalog| Ok(((), catalog.first_features())))?;
         }
         self.make_live();

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
+use super::cleaner::Bell;
 use super::flusher::Flusher;
 use super::housekeeping::Touched;
 use super::marks::{HighWatermark, LogEnd, Marks};
@@ -25,8 +26,8 @@ use super::topic_settings::TopicSettings;
 use super::{BrokerError, topic_settings};
 use crate::model::id::{TopicId, TopicPartition};
 use crate::record::{
-    Batch, BatchBuilder, BatchSummary, Decompressor, ProducerStamp, RecordError, Rules, TimestampRule,
-    validate_produce,
+    Batch, BatchBuilder, BatchSummary, Compressor, Decompressor, ProducerStamp, RecordError, Rules,
+    TimestampRule, recompress, validate_produce,
 };
 use crate::storage::{Appended, Log, StorageError};
 
@@ -67,6 +68,8 @@ const NEVER: u64 = u64::MAX;
 thread_local! {
     /// Contexts and buffer for walking compressed batches: one a worker.
     static INFLATE: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+    /// The same for batches that are kept under another codec than they came in.
+    static COMPRESS: RefCell<Compressor> = RefCell::new(Compressor::new());
 }
 
 /// What a partition needs of the broker around it.
@@ -74,6 +77,9 @@ thread_local! {
 pub(super) struct Surroundings {
     pub(super) flusher: Arc<Flusher>,
     pub(super) touched: Arc<Touched>,
+    pub(super) bell: Arc<Bell>,
+    /// Told when files wait for their `file.delete.delay.ms`.
+    pub(super) doomed: Arc<Notify>,
     pub(super) meters: Arc<Meters>,
 }
 
@@ -94,6 +100,8 @@ pub struct Partition {
     unsynced_batches: AtomicU64,
     traffic: Traffic,
     touched: AtomicBool,
+    /// Written since the cleaner looked.
+    uncleaned: AtomicBool,
     gone: AtomicBool,
     /// When (monotonic ms) an append last found the disk full; [`NEVER`] once one was taken.
     refused_ms: AtomicU64,
@@ -123,6 +131,7 @@ impl Partition {
             unsynced_batches: AtomicU64::new(0),
             traffic: Traffic::default(),
             touched: AtomicBool::new(false),
+            uncleaned: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             refused_ms: AtomicU64::new(NEVER),
         })
@@ -197,7 +206,11 @@ impl Partition {
             return Err(BrokerError::Transactional);
         }
         let append_time = settings.log_append_time.then_some(now_ms);
-        let appended = self.append(bytes, &summary, append_time)?;
+        let other = recompressed(bytes, &summary, &settings)?;
+        let appended = match &other {
+            None => self.append(bytes, &summary, append_time)?,
+            Some((bytes, summary)) => self.append(bytes, summary, append_time)?,
+        };
         if !appended.duplicate {
             self.around.meters.appended(records_of(&summary), bytes.len() as u64);
         }
@@ -242,6 +255,7 @@ impl Partition {
             // The records are gone for every reader; only their space is not, and retention tries again.
             tracing::warn!(partition = %self.id(), %error, "segments below the log start are still there");
         }
+        self.around.doomed.notify_one();
         Ok(self.log.log_start())
     }
 
@@ -306,6 +320,9 @@ impl Partition {
         self.unsynced_bytes.fetch_add(bytes, Ordering::AcqRel);
         self.unsynced_batches.fetch_add(1, Ordering::Relaxed);
         let settings = self.settings();
+        if settings.compacted {
+            self.tell_cleaner();
+        }
         let unsynced = self.unsynced_records.fetch_add(records, Ordering::AcqRel).saturating_add(records);
         self.sync_when_due(&settings, unsynced);
         if settings.log.flush_messages != 1 {
@@ -335,6 +352,9 @@ impl Partition {
     pub(super) fn settings_changed(self: &Arc<Self>) {
         let settings = self.settings();
         self.log.set_settings(settings.log.clone());
+        if settings.compacted {
+            self.tell_cleaner();
+        }
         let unsynced = self.unsynced_records.load(Ordering::Acquire);
         if unsynced > 0 {
             if let Some(due) = lock(&self.lazy).take() {
@@ -521,6 +541,23 @@ impl Partition {
         }
     }
 
+    /// Lets the cleaner look, once until it did.
+    fn tell_cleaner(&self) {
+        if !self.uncleaned.swap(true, Ordering::AcqRel) {
+            self.around.bell.ring();
+        }
+    }
+
+    /// What is appended from now on is told to the cleaner again.
+    pub(super) fn looked_at_by_cleaner(&self) {
+        self.uncleaned.store(false, Ordering::Release);
+    }
+
+    /// The end of what compaction may look at.
+    pub(super) fn stable_end(&self) -> i64 {
+        self.marks().last_stable
+    }
+
     /// Lets the next append be noted again for the next checkpoint.
     pub(super) fn untouch(&self) {
         self.touched.store(false, Ordering::Release);
@@ -546,6 +583,29 @@ impl Drop for Watch {
 
 fn records_of(summary: &BatchSummary) -> u64 {
     u64::try_from(summary.header.count).unwrap_or(0)
+}
+
+/// The batch under the topic's codec, where it came under another one.
+fn recompressed(
+    bytes: &[u8],
+    summary: &BatchSummary,
+    settings: &TopicSettings,
+) -> Result<Option<(Vec<u8>, BatchSummary)>, RecordError> {
+    let Some(how) = settings.compression.filter(|how| summary.header.codec() != Ok(how.codec)) else {
+        return Ok(None);
+    };
+    let limit = topic_settings::max_inflated_bytes(settings.max_message_bytes);
+    let bytes = INFLATE.with_borrow_mut(|inflate| {
+        COMPRESS.with_borrow_mut(|compressor| {
+            recompress(&Batch::exactly(bytes)?, how, inflate, compressor, limit)
+        })
+    })?;
+    if bytes.len() > settings.max_message_bytes {
+        return Err(RecordError::TooLarge { size: bytes.len(), limit: settings.max_message_bytes });
+    }
+    let header = Batch::exactly(&bytes)?.header();
+    let summary = BatchSummary { header, size: bytes.len(), ..*summary };
+    Ok(Some((bytes, summary)))
 }
 
 fn rules(settings: &TopicSettings, produce_version: i16, now_ms: i64) -> Rules {

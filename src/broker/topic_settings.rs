@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::settings::kind::{self, Row};
 use super::settings::table::TOPIC;
 use super::settings::{Origin, SettingError, Settings};
+use crate::record::{Codec, Compression};
 use crate::storage::LogSettings;
 
 /// A topic's settings in force.
@@ -21,6 +22,8 @@ pub struct TopicSettings {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`; `i64::MAX` for no bound.
     pub timestamp_after_max_ms: i64,
+    /// `compression.type` with its level: the codec in which batches are kept; `None` keeps what was sent.
+    pub compression: Option<Compression>,
     /// `cleanup.policy` has compact.
     pub compacted: bool,
     /// What was set on the topic itself, by Kafka's names.
@@ -155,6 +158,28 @@ fn scaled(value: &str, scale: i64) -> String {
     }
 }
 
+/// The codec and level that `compression.type` and its level setting name; `None` for `producer`.
+fn compression(kind: &str, text: &dyn Fn(&str) -> String) -> Option<Compression> {
+    let level = |name: &str| text(name).parse::<i32>().ok();
+    Some(match kind {
+        "uncompressed" => Compression::NONE,
+        // -1 is the library's default.
+        "gzip" => Compression {
+            codec: Codec::Gzip,
+            level: level("compression.gzip.level").filter(|level| *level > 0),
+        },
+        "snappy" => Codec::Snappy.into(),
+        "lz4" => Compression { codec: Codec::Lz4, level: level("compression.lz4.level") },
+        "zstd" => Compression { codec: Codec::Zstd, level: level("compression.zstd.level") },
+        _ => return None,
+    })
+}
+
+/// A share between 0 and 1 in millionths.
+fn millionths(share: &str) -> u32 {
+    (share.parse::<f64>().unwrap_or(0.0).clamp(0.0, 1.0) * 1e6).round() as u32
+}
+
 impl TopicSettings {
     /// The settings in force for what was `given` on the topic, over the broker's.
     pub fn of(given: BTreeMap<String, String>, broker: &Settings) -> Self {
@@ -175,9 +200,17 @@ impl TopicSettings {
             segment_ms: long("segment.ms"),
             segment_index_bytes: word("segment.index.bytes"),
             index_interval_bytes: word("index.interval.bytes"),
+            segment_jitter_ms: long("segment.jitter.ms"),
+            preallocate: text("preallocate") == "true",
+            file_delete_delay_ms: long("file.delete.delay.ms"),
             retention_ms: long("retention.ms"),
             retention_bytes: long("retention.bytes"),
             delete_by_retention: has("delete"),
+            compact: has("compact"),
+            min_dirty_millionths: millionths(&text("min.cleanable.dirty.ratio")),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
+            delete_retention_ms: long("delete.retention.ms"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             producer_expiration_ms: broker.int("producer.id.expiration.ms"),
@@ -188,6 +221,7 @@ impl TopicSettings {
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
             timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
+            compression: compression(&text("compression.type"), &text),
             compacted: has("compact"),
             given,
         }

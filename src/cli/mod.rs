@@ -11,6 +11,7 @@ pub mod context;
 pub mod daemon;
 pub mod envelope;
 pub mod exit;
+pub mod explain;
 pub mod format;
 pub mod glob;
 pub mod group;
@@ -124,6 +125,8 @@ pub enum Command {
     Cluster(cluster::Args),
     /// Read the files of a log themselves, with no daemon: list, dump, verify, decode, repair
     Segment(Box<segment::Args>),
+    /// Say what an error code of Kafka or an exit code of klog means
+    Explain(explain::Args),
     /// Show the settings in force and where each came from
     Config(config::Args),
     /// Print the shell code for completion
@@ -203,6 +206,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Pipeline(args) => pipeline::run(context, args),
         Command::Cluster(args) => cluster::run(context, args),
         Command::Segment(args) => segment::run(context, *args),
+        Command::Explain(args) => explain::run(&args),
         Command::Config(args) => config::run(context, args),
         Command::Completions(args) => completions::run(&args),
     }

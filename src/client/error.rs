@@ -3,7 +3,7 @@
 use crate::model::id::TopicPartition;
 use crate::net::Address;
 use crate::net::tls::TlsFailure;
-use crate::wire::error::ErrorCode;
+use crate::wire::error::{ERRORS, ErrorCode};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -242,6 +242,27 @@ fn kind_of(code: ErrorCode) -> ErrorKind {
         | ErrorCode::ILLEGAL_SASL_STATE => ErrorKind::NotAllowed,
         _ => ErrorKind::Failed,
     }
+}
+
+/// An error code that Kafka has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownError {
+    /// Its number.
+    pub code: i16,
+    /// Its name, in capitals.
+    pub name: &'static str,
+    /// Whether the same request may succeed a moment later.
+    pub retriable: bool,
+}
+
+/// Every error code of Kafka 4.3, by number.
+pub fn known_errors() -> impl Iterator<Item = KnownError> {
+    let one = |&(code, name, retriable): &(ErrorCode, &'static str, bool)| KnownError {
+        code: code.code(),
+        name,
+        retriable,
+    };
+    ERRORS.iter().map(one)
 }
 
 /// A system error without Rust's "(os error 111)".

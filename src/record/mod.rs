@@ -9,6 +9,7 @@ mod codec;
 mod control;
 mod crc;
 mod error;
+mod filter;
 mod iter;
 mod rewrite;
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub use codec::{Codec, Compression, Compressor, Decompressor};
 pub use control::{ControlMarker, end_transaction_batch};
 pub use crc::{Crc, crc32c};
 pub use error::{RecordError, RecordFault, RecordFaultKind};
+pub use filter::{Filter, Horizon, Left, without_records};
 pub use iter::{Header, Headers, Record, Records};
-pub use rewrite::{Restamp, restamp_header, set_producer};
+pub use rewrite::{Restamp, recompress, restamp_header, set_producer};
 pub use trim::{empty_batch, trim};
 pub use validate::{BatchSummary, Rules, TimestampRule, validate_produce};

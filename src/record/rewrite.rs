@@ -1,7 +1,9 @@
-//! New headers for batches whose payload stays as it is; never touches the payload.
+//! New headers for batches whose records stay as they are, and other codecs for their payload; never a record changed.
 
-use super::batch::{ATTRIBUTE_APPEND_TIME, Batch, CRC_AT, CRC_FROM, HEADER_LEN};
+use super::batch::{ATTRIBUTE_APPEND_TIME, Batch, CRC_AT, CRC_FROM, HEADER_LEN, LENGTH_PREFIX};
 use super::builder::{ProducerStamp, put_crc, put_stamp};
+use super::codec::{Compression, Compressor, Decompressor};
+use super::error::RecordError;
 
 /// What a broker sets at append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,34 @@ pub fn restamp_header(batch: &Batch<'_>, stamp: &Restamp) -> [u8; HEADER_LEN] {
         header[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
     }
     header
+}
+
+/// The same batch under another codec: the records' bytes and all header fields but codec, length and CRC stay. Inflates to
+/// `limit` bytes at most.
+///
+/// # Errors
+/// `UnknownCodec`, `BadCompression`, `TooLargeInflated`; `TooLarge` over `i32::MAX` bytes.
+pub fn recompress(
+    batch: &Batch<'_>,
+    how: Compression,
+    inflate: &mut Decompressor,
+    compressor: &mut Compressor,
+    limit: usize,
+) -> Result<Vec<u8>, RecordError> {
+    let mut plain = Vec::new();
+    inflate.inflate(batch.codec()?, batch.payload(), limit, &mut plain)?;
+    let mut out = batch.header_bytes().to_vec();
+    compressor.compress(how, &plain, &mut out)?;
+    let size = out.len();
+    let length = i32::try_from(size - LENGTH_PREFIX)
+        .map_err(|_| RecordError::TooLarge { size, limit: i32::MAX as usize })?;
+    if let Some(head) = out.first_chunk_mut::<HEADER_LEN>() {
+        let attributes = batch.attributes() & !7 | how.codec.bits();
+        head[8..12].copy_from_slice(&length.to_be_bytes());
+        head[21..23].copy_from_slice(&attributes.to_be_bytes());
+    }
+    put_crc(&mut out);
+    Ok(out)
 }
 
 /// Sets producer id, epoch and sequence of a finished batch in place, with a new CRC (a producer whose epoch was
@@ -95,6 +125,39 @@ mod tests {
         let view = Batch::exactly(&mended).unwrap();
         assert!(view.crc_ok());
         assert_eq!(view.max_timestamp(), 2000);
+    }
+
+    #[test]
+    fn another_codec_changes_nothing_else() {
+        use crate::record::Codec;
+        let (plain, mut inflate, mut compressor) = (batch(), Decompressor::new(), Compressor::new());
+        let original = Batch::exactly(&plain).unwrap();
+        for first in Codec::ALL {
+            let once = recompress(&original, first.into(), &mut inflate, &mut compressor, 1 << 20).unwrap();
+            for second in Codec::ALL {
+                let how = Compression { codec: second, level: second.levels().map(|(_, high)| high) };
+                let view = Batch::exactly(&once).unwrap();
+                let twice = recompress(&view, how, &mut inflate, &mut compressor, 1 << 20).unwrap();
+                let view = Batch::exactly(&twice).unwrap();
+                assert!(view.crc_ok());
+                assert_eq!(view.codec(), Ok(second));
+                let values = |batch: &Batch<'_>| -> Vec<(i64, i64, Vec<u8>)> {
+                    let mut inflate = Decompressor::new();
+                    let records = inflate.records(batch, 1 << 20).unwrap().map(|record| record.unwrap());
+                    records.map(|one| (one.offset, one.timestamp, one.value.unwrap().to_vec())).collect()
+                };
+                assert_eq!(values(&view), values(&original));
+                assert_eq!((view.count(), view.max_timestamp()), (2, 1007));
+            }
+            let bounded = recompress(
+                &Batch::exactly(&once).unwrap(),
+                Compression::NONE,
+                &mut inflate,
+                &mut compressor,
+                3,
+            );
+            assert_eq!(bounded, Err(RecordError::TooLargeInflated { limit: 3 }));
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(super) struct Connection<S: Service> {
     ended: bool,
     /// The peer has yet to prove who it is: its frames are bounded more tightly.
     unproven: bool,
-    /// Nothing more is read or begun: the last answer is on its way.
+    /// Why it ends once the answers so far are sent; nothing more is read or begun.
     last: Option<String>,
     silence: Silence,
     deadlines: Deadlines,
@@ -222,23 +222,31 @@ impl<S: Service> Connection<S> {
     }
 
     fn outcome(&mut self, outcome: Outcome, mark: Mark) -> Result<(), End> {
-        let outcome = match outcome {
+        let reply = match outcome {
+            Outcome::Reply(reply) => reply,
+            Outcome::Later(later) => {
+                self.answers.push_back(Answer::Later(later, mark));
+                return Ok(());
+            }
+            Outcome::None => {
+                Ledger::done(&self.shared.meters, mark);
+                return Ok(());
+            }
             Outcome::Last(reply, reason) => {
                 self.last = Some(reason);
-                Outcome::Reply(reply)
+                reply
             }
-            other => other,
+            // What was asked before still gets its answer.
+            Outcome::Close(reason) => {
+                self.last = Some(reason);
+                return Ok(());
+            }
         };
-        match outcome {
-            Outcome::Reply(reply) if self.answers.is_empty() => self.send(reply, mark)?,
-            Outcome::Reply(reply) => {
-                self.ready += reply.len();
-                self.answers.push_back(Answer::Ready(reply, mark));
-            }
-            Outcome::Later(later) => self.answers.push_back(Answer::Later(later, mark)),
-            Outcome::None => Ledger::done(&self.shared.meters, mark),
-            Outcome::Close(reason) | Outcome::Last(_, reason) => return Err(End::Broker(reason)),
+        if self.answers.is_empty() {
+            return self.send(reply, mark);
         }
+        self.ready += reply.len();
+        self.answers.push_back(Answer::Ready(reply, mark));
         Ok(())
     }
 
@@ -314,10 +322,11 @@ impl<S: Service> Connection<S> {
             return self.deadlines.due(cx, Some(at), None).then_some(End::Stopped);
         }
         let quiet = self.running.is_none() && self.answers.is_empty();
+        let ending = self.ended || self.last.is_some();
         let stall = self.silence.deadline(limits, self.input.in_the_way());
         let (at, end) = match stall {
             Some(at) => (Some(at), End::Stalled),
-            None if quiet || self.ended => (Some(self.deadlines.idle(self.ended)), End::Idle),
+            None if quiet || ending => (Some(self.deadlines.idle(ending)), End::Idle),
             None => (None, End::Idle),
         };
         let check = self.silence.next_look(limits, self.input.holds_room());

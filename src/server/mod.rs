@@ -15,6 +15,7 @@ mod service;
 mod shared;
 mod worker;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -176,9 +177,23 @@ impl<S: Service> Seating<S> {
         accept(acceptor, move |accepted| self.seat(accepted)).await;
     }
 
+    /// The limits in force.
+    fn limits(&self) -> Cow<'_, Limits> {
+        let limits = &self.shared.limits;
+        let (all, by_ip) = self.shared.service.changed_limits();
+        if all.is_none() && by_ip.is_none() {
+            return Cow::Borrowed(limits);
+        }
+        Cow::Owned(Limits {
+            max_connections: all.unwrap_or(limits.max_connections),
+            max_connections_per_ip: by_ip.unwrap_or(limits.max_connections_per_ip),
+            ..limits.clone()
+        })
+    }
+
     fn seat(&mut self, accepted: Accepted) {
         let remote = accepted.remote();
-        let seat = match self.door.admit(remote, &self.shared.limits) {
+        let seat = match self.door.admit(remote, &self.limits()) {
             Ok(seat) => seat,
             Err(full) => {
                 let meter = &self.endpoint.meter;

@@ -42,9 +42,20 @@ pub trait Service: Send + Sync + 'static {
     fn unready(&self) -> Option<&'static str> {
         None
     }
+
+    /// `max.connections` and `max.connections.per.ip` where they were changed since the start.
+    fn changed_limits(&self) -> (Option<usize>, Option<usize>) {
+        (None, None)
+    }
 }
 
 impl Service for Broker {
+    fn changed_limits(&self) -> (Option<usize>, Option<usize>) {
+        let settings = self.settings();
+        let changed = |name| settings.changed(name).and_then(|value| value.parse().ok());
+        (changed("max.connections"), changed("max.connections.per.ip"))
+    }
+
     fn call(self: &Arc<Self>, peer: &Arc<Peer>, header: RequestHeader, body: Bytes) -> Call {
         let (broker, peer) = (Arc::clone(self), Arc::clone(peer));
         Box::pin(async move { api::call(&broker, &peer, &header, body).await })

@@ -26,6 +26,36 @@ pub fn replace(
     replace_raw(disk, path, &seal(kind, version, payload), true)
 }
 
+/// The first half of [`replace`]: the file that is to be renamed to `path`, written and synced. Removed where that fails.
+pub(super) fn prepare(
+    disk: &dyn Disk,
+    path: &Path,
+    kind: [u8; 4],
+    version: u16,
+    payload: &[u8],
+) -> Result<PathBuf, StorageError> {
+    let temporary = temporary(path);
+    let write = || -> io::Result<()> {
+        let file = disk.open(&temporary, Mode::Create)?;
+        file.set_len(0)?;
+        file.write_vectored_at(&[IoSlice::new(&seal(kind, version, payload))], 0)?;
+        file.sync()
+    };
+    match write() {
+        Ok(()) => Ok(temporary),
+        Err(error) => {
+            let _ = disk.remove(&temporary);
+            Err(StorageError::io("writing", &temporary)(error))
+        }
+    }
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
 /// Reads what [`replace`] wrote: version and payload; `None` when there is no such file.
 ///
 /// # Errors
@@ -73,9 +103,7 @@ pub(super) fn replace_raw(
     content: &[u8],
     durable: bool,
 ) -> Result<(), StorageError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let write = || -> io::Result<()> {
         let file = disk.open(&temporary, Mode::Create)?;
         file.set_len(0)?;

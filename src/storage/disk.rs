@@ -124,5 +124,39 @@ impl DiskFile for NoFile {
     }
 }
 
+/// Bytes that are read like a file: what a plan answers that lies in none.
+#[derive(Debug)]
+pub struct MemoryFile(pub Vec<u8>);
+
+impl DiskFile for MemoryFile {
+    fn read_at(&self, into: &mut [u8], position: u64) -> io::Result<usize> {
+        let from = usize::try_from(position).unwrap_or(usize::MAX);
+        let rest = self.0.get(from..).unwrap_or_default();
+        let count = rest.len().min(into.len());
+        for (to, from) in into.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(count)
+    }
+    fn write_vectored_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
 mod real;
 pub use real::RealDisk;

@@ -1,10 +1,12 @@
 //! The data folder: its lock, its marks, its partitions' folders and the checkpoint; it never touches a folder that is not klog's.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use self::book::Book;
+use self::cleaned::Cleaned;
 use super::checkpoint::{self, read_raw, replace_raw};
 use super::disk::{Entry as DirEntry, Lock};
 use super::files::Files;
@@ -13,6 +15,7 @@ use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::Clock;
 
 mod book;
+mod cleaned;
 pub(super) use self::book::{Entry, forget};
 
 const MARK: &str = "klog-mark";
@@ -36,7 +39,8 @@ pub struct FolderOptions {
 }
 
 /// One data folder, locked while this lives. `book` (the checkpoint in memory and the journal of dirty logs) is held
-/// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it.
+/// while the checkpoint file is replaced; `journal_sync` orders syncs of the journal and is taken before it; `cleaned` is
+/// held while its file is replaced; `doomed` lists files of deleted segments by when they go.
 pub struct Folder {
     path: PathBuf,
     files: Arc<Files>,
@@ -47,6 +51,8 @@ pub struct Folder {
     presynced: bool,
     book: Mutex<Book>,
     journal_sync: Mutex<()>,
+    cleaned: Mutex<Cleaned>,
+    doomed: Mutex<BTreeSet<(i64, PathBuf)>>,
     _lock: Box<dyn Lock>,
 }
 
@@ -94,6 +100,8 @@ impl Folder {
             disk.remove(&path.join(CLEAN)).map_err(StorageError::io("removing", &path.join(CLEAN)))?;
             disk.sync_dir(path).map_err(StorageError::io("syncing", path))?;
         }
+        let cleaned = read_raw(disk.as_ref(), &path.join(cleaned::FILE))?;
+        let cleaned = cleaned.map(|text| Cleaned::from_text(&text)).unwrap_or_default();
         let on_disk = partition_names(&entries);
         let dirty_at_open: Vec<_> =
             on_disk.into_iter().filter(|partition| book.is_dirty(&partition.to_string())).collect();
@@ -109,6 +117,8 @@ impl Folder {
             presynced,
             book: Mutex::new(book),
             journal_sync: Mutex::new(()),
+            cleaned: Mutex::new(cleaned),
+            doomed: Mutex::default(),
             _lock: lock,
         }))
     }
@@ -282,6 +292,26 @@ impl Folder {
         result
     }
 
+    pub(super) fn doom(&self, path: PathBuf, at_ms: i64) {
+        held(&self.doomed).insert((at_ms, path));
+    }
+
+    /// Removes the files of deleted segments whose `file.delete.delay.ms` is up; answers when the next one's is, in ms. What
+    /// is left at the end goes when the log is loaded again.
+    pub fn purge(&self, now_ms: i64) -> Option<i64> {
+        loop {
+            let mut doomed = held(&self.doomed);
+            let at = doomed.first().map(|(at, _)| *at)?;
+            if at > now_ms {
+                return Some(at);
+            }
+            let path = doomed.pop_first().map(|(_, path)| path)?;
+            drop(doomed);
+            // The topic may be deleted meanwhile.
+            let _ = self.disk().remove(&path);
+        }
+    }
+
     /// After every log was closed: writes the checkpoint and the clean mark.
     ///
     /// # Errors
@@ -305,6 +335,27 @@ impl Folder {
 
     pub(super) fn remove_entry(&self, name: &str) {
         held(&self.book).remove(name);
+    }
+
+    /// Up to where a log was compacted.
+    pub(super) fn cleaned(&self, partition: &TopicPartition) -> Option<i64> {
+        held(&self.cleaned).get(partition)
+    }
+
+    pub(super) fn set_cleaned(&self, partition: &TopicPartition, offset: i64) -> Result<(), StorageError> {
+        self.change_cleaned(partition, Some(offset))
+    }
+
+    pub(super) fn forget_cleaned(&self, partition: &TopicPartition) -> Result<(), StorageError> {
+        self.change_cleaned(partition, None)
+    }
+
+    fn change_cleaned(&self, partition: &TopicPartition, offset: Option<i64>) -> Result<(), StorageError> {
+        let mut cleaned = held(&self.cleaned);
+        if !cleaned.set(partition, offset) {
+            return Ok(());
+        }
+        replace_raw(self.disk().as_ref(), &self.path.join(cleaned::FILE), cleaned.to_text().as_bytes(), true)
     }
 
     /// Notes in the journal that a log is being written; [`Folder::sync_journal`] makes it durable.

@@ -2,7 +2,8 @@
 //!
 //! Locks: `writer` (append, roll, cut) is held for one write; `flushing` is held for a sync and taken before `writer`;
 //! readers take a snapshot of the segment list and never wait for either. A log that the checkpoint knows as clean
-//! touches no file before its first use (`core` is filled then, under `loading`).
+//! touches no file before its first use (`core` is filled then, under `loading`, which also keeps others from removing
+//! and renaming files while one does). `cleaning` lets one compaction run at a time.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::model::id::{TopicId, TopicPartition};
 
 mod append;
 mod checkpoint;
+mod compact;
 mod flush;
 mod load;
 mod plan;
@@ -26,6 +28,7 @@ mod recovery;
 mod retention;
 mod times;
 
+pub use compact::{CompactOptions, Compacted, CompactionDue};
 pub use plan::ReadPlan;
 
 /// One partition's log.
@@ -45,6 +48,7 @@ pub struct Log {
     /// A copy of whether the writer is latched, for those who only look.
     failed: AtomicBool,
     loading: Mutex<()>,
+    cleaning: Mutex<()>,
     core: OnceLock<Core>,
     recovered: Mutex<Option<Recovered>>,
 }
@@ -187,6 +191,7 @@ impl Log {
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             loading: Mutex::new(()),
+            cleaning: Mutex::new(()),
             core: OnceLock::new(),
             recovered: Mutex::new(None),
         };
@@ -327,6 +332,20 @@ impl Core {
     /// The segments as they are now, ascending, the last one active.
     fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         Arc::clone(&self.segments.read().unwrap_or_else(|held| held.into_inner()))
+    }
+
+    /// Looks at the segments, again where they changed meanwhile and a file was gone for that.
+    fn on_segments<T>(
+        &self,
+        mut look: impl FnMut(&[Arc<Segment>]) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        loop {
+            let segments = self.segments();
+            match look(&segments) {
+                Err(StorageError::Io { .. }) if !Arc::ptr_eq(&segments, &self.segments()) => {}
+                done => return done,
+            }
+        }
     }
 
     fn set_segments(&self, segments: Vec<Arc<Segment>>) {

@@ -5,6 +5,7 @@
 
 mod batches;
 pub mod checkpoint;
+mod compact;
 pub mod disk;
 mod epochs;
 pub mod error;
@@ -24,7 +25,9 @@ pub mod sim;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use folder::{Folder, FolderOptions};
-pub use log::{Appended, Log, ReadPlan, Recovered, Retained, TimedOffset};
+pub use log::{
+    Appended, CompactOptions, Compacted, CompactionDue, Log, ReadPlan, Recovered, Retained, TimedOffset,
+};
 pub use producers::ActiveProducer;
 pub use settings::LogSettings;
 

@@ -61,6 +61,14 @@ pub struct ActiveProducer {
     pub transaction_from: i64,
 }
 
+/// A producer's last batch, for who must know whether a batch is that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastBatch {
+    /// The last offset of its last batch of data; `None` where markers are all there is.
+    pub(super) offset: Option<i64>,
+    pub(super) epoch: i16,
+}
+
 /// All producers of one log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Producers {
@@ -104,6 +112,15 @@ impl Producers {
         let mut all: Vec<ActiveProducer> = self.by_id.iter().map(active).collect();
         all.sort_unstable_by_key(|producer| producer.producer_id);
         all
+    }
+
+    /// The last batch of each producer.
+    pub(super) fn lasts(&self) -> HashMap<i64, LastBatch> {
+        let last = |producer: &Producer| LastBatch {
+            offset: producer.batches.back().map(|last| last.last_offset),
+            epoch: producer.epoch,
+        };
+        self.by_id.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     /// Judges a client's batch before it is written.

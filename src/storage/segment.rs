@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::batches::{Located, Step, Walk};
 use super::checkpoint::{read_raw, replace_raw};
+use super::compact::output::Finished;
 use super::disk::Mode;
 use super::files::Files;
 use super::index::{self, OffsetEntry, TimeEntry};
@@ -31,8 +32,9 @@ pub(super) struct Stamps {
 impl Stamps {
     pub(super) const NONE: Self = Self { max: -1, max_offset: -1 };
 
+    /// A batch without records says nothing about time, whatever compaction left in its header.
     fn take(&mut self, batch: &Located) {
-        if batch.header.max_timestamp > self.max {
+        if batch.header.max_timestamp > self.max && batch.header.count > 0 {
             *self = Self { max: batch.header.max_timestamp, max_offset: batch.header.last_offset() };
         }
     }
@@ -88,7 +90,7 @@ pub(super) struct Segment {
     slot: Mutex<Option<Arc<dyn DiskFile>>>,
     used: AtomicU64,
     dirty: AtomicBool,
-    /// The log was deleted: what lies at the path now is another topic's.
+    /// The log was deleted, or compaction replaced the segment: what lies at the path now is another's.
     gone: AtomicBool,
     /// Ranges of the file that recovery found to be no batches.
     damaged: OnceLock<Vec<Range<u64>>>,
@@ -105,6 +107,18 @@ impl Segment {
     pub(super) fn growing(files: &Arc<Files>, folder: &Path, base: i64) -> Arc<Self> {
         let indexes = Indexes::Growing(Growing::EMPTY, Stamps::NONE);
         Arc::new(Self::with(files, folder, base, 0, base, indexes))
+    }
+
+    /// A segment that compaction made: whole and synced, its file open and pinned until it has its name
+    /// ([`Segment::set_dirty`]), its indexes in memory until then.
+    pub(super) fn compacted(files: &Arc<Files>, folder: &Path, made: Finished) -> Arc<Self> {
+        let indexes =
+            Indexes::Closed { offsets: Bytes::Owned(made.offsets), times: Bytes::Owned(made.times) };
+        let segment = Arc::new(Self::with(files, folder, made.base, made.size, made.end, indexes));
+        segment.set_damaged(Vec::new());
+        segment.set_dirty(true);
+        segment.adopt(made.file);
+        segment
     }
 
     fn with(files: &Arc<Files>, folder: &Path, base: i64, size: u64, end: i64, indexes: Indexes) -> Self {
@@ -253,15 +267,7 @@ impl Segment {
     /// Entries of a growing segment's larger index, as a share of `segment.index.bytes`: whether one more could not fit.
     pub(super) fn indexes_full(&self, index_bytes: u32) -> bool {
         let indexes = self.indexes.read().unwrap_or_else(|held| held.into_inner());
-        match &*indexes {
-            Indexes::Growing(growing, _) => {
-                let limit = index_bytes as usize;
-                // One entry of the time index is kept free for the one that closing writes.
-                growing.offsets.len() + index::OFFSET_ENTRY > limit
-                    || growing.times.len() + 2 * index::TIME_ENTRY > limit
-            }
-            _ => false,
-        }
+        matches!(&*indexes, Indexes::Growing(growing, _) if growing.is_full(index_bytes))
     }
 
     /// The largest timestamp and its offset; for a closed segment what its time index ends with.
@@ -337,9 +343,8 @@ impl Segment {
     pub(super) fn write_indexes(&self, last_stamp: bool, durable: bool) -> Result<(), StorageError> {
         let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
         let Indexes::Growing(growing, stamps) = &mut *indexes else { return Ok(()) };
-        if last_stamp && stamps.max >= 0 {
-            let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);
-            index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
+        if last_stamp {
+            growing.close(self.base, *stamps);
         }
         // An empty index gets its (empty) file only when the segment is closed.
         let empty_too = last_stamp;
@@ -386,8 +391,14 @@ impl Segment {
     }
 
     fn load_closed(self: &Arc<Self>) -> Result<(), StorageError> {
-        let offsets = self.open_index("index")?;
-        let times = self.open_index("timeindex")?;
+        let (offsets, times) = {
+            // As for the log's own file: what lies at the path once this is gone belongs to another segment.
+            let _stays = held(&self.slot);
+            if self.gone.load(Ordering::Acquire) {
+                return Err(StorageError::io("opening", &self.path)(io::ErrorKind::NotFound.into()));
+            }
+            (self.open_index("index")?, self.open_index("timeindex")?)
+        };
         let relative = self.end() - self.base;
         let good = index::trusted_offsets(offsets.get(), self.size(), relative) == offsets.get().len()
             && index::trusted_times(times.get(), relative) == times.get().len()
@@ -439,14 +450,17 @@ impl Segment {
                 Step::End | Step::Bad => break,
             }
         }
-        if stamps.max >= 0 {
-            let relative = i32::try_from(stamps.max_offset - self.base).unwrap_or(i32::MAX);
-            index::push_time(&mut growing.times, TimeEntry { timestamp: stamps.max, relative });
+        growing.close(self.base, stamps);
+        {
+            // Held while files are written by their path, which may be another segment's once this one is gone.
+            let _stays = held(&self.slot);
+            if !self.gone.load(Ordering::Acquire) {
+                let disk = self.files.disk().as_ref();
+                // On a full disk they stay in memory only: reading must not depend on room to write.
+                let _ = replace_raw(disk, &self.path("index"), &growing.offsets, false);
+                let _ = replace_raw(disk, &self.path("timeindex"), &growing.times, false);
+            }
         }
-        let disk = self.files.disk().as_ref();
-        // On a full disk they stay in memory only: reading must not depend on room to write.
-        let _ = replace_raw(disk, &self.path("index"), &growing.offsets, false);
-        let _ = replace_raw(disk, &self.path("timeindex"), &growing.times, false);
         let mut indexes = self.indexes.write().unwrap_or_else(|held| held.into_inner());
         *indexes =
             Indexes::Closed { offsets: Bytes::Owned(growing.offsets), times: Bytes::Owned(growing.times) };
@@ -467,6 +481,21 @@ impl Growing {
         offsets_written: Some(0),
         times_written: Some(0),
     };
+
+    /// Whether one more entry could be more than `segment.index.bytes` allows.
+    pub(super) fn is_full(&self, index_bytes: u32) -> bool {
+        let limit = index_bytes as usize;
+        // One entry of the time index is kept free for the one that closing writes.
+        self.offsets.len() + index::OFFSET_ENTRY > limit || self.times.len() + 2 * index::TIME_ENTRY > limit
+    }
+
+    /// The largest timestamp gets its entry, as Kafka writes it when a segment is closed.
+    pub(super) fn close(&mut self, base: i64, stamps: Stamps) {
+        if stamps.max >= 0 {
+            let relative = i32::try_from(stamps.max_offset - base).unwrap_or(i32::MAX);
+            index::push_time(&mut self.times, TimeEntry { timestamp: stamps.max, relative });
+        }
+    }
 
     pub(super) fn add(&mut self, base: i64, batch: &Located, interval: u32, stamps: &mut Stamps) {
         stamps.take(batch);

@@ -7,6 +7,12 @@ pub struct LogSettings {
     pub segment_bytes: u32,
     /// `segment.ms`: time between the first batch of a segment and the one that rolls it, by their timestamps.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: most that is taken off `segment.ms`, so that segments are not all closed at once.
+    pub segment_jitter_ms: i64,
+    /// `preallocate`: whether a segment's whole size is reserved when it is made.
+    pub preallocate: bool,
+    /// `file.delete.delay.ms`: how long the files of a deleted segment stay, under names that end in `.deleted`.
+    pub file_delete_delay_ms: i64,
     /// `segment.index.bytes`: largest size of either index.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: bytes of log between two index entries.
@@ -17,6 +23,16 @@ pub struct LogSettings {
     pub retention_bytes: i64,
     /// Whether `cleanup.policy` has `delete`: retention acts only then.
     pub delete_by_retention: bool,
+    /// Whether `cleanup.policy` has `compact`.
+    pub compact: bool,
+    /// `min.cleanable.dirty.ratio` in millionths: the dirty share above which a log is compacted.
+    pub min_dirty_millionths: u32,
+    /// `min.compaction.lag.ms`: how long a record stays out of compaction at least.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: how long at most; `i64::MAX` for no bound.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long compaction keeps tombstones and the markers of transactions that are gone.
+    pub delete_retention_ms: i64,
     /// `flush.messages`: 1 means synced before visible (the broker acts on it).
     pub flush_messages: i64,
     /// `flush.ms`: longest time an append stays unsynced (the broker acts on it).
@@ -25,17 +41,44 @@ pub struct LogSettings {
     pub producer_expiration_ms: i64,
 }
 
+impl LogSettings {
+    /// How long the segment at `base` of the log `name` takes batches, in ms: `segment.ms` less its share of the jitter,
+    /// and no longer than `max.compaction.lag.ms` on a compacted topic (only closed segments are compacted).
+    pub(super) fn roll_after_ms(&self, name: &str, base: i64) -> i64 {
+        let most =
+            if self.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms };
+        let jitter = self.segment_jitter_ms.min(most);
+        if jitter <= 0 {
+            return most;
+        }
+        // As good as chance for spreading, and the same at each look.
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(name.as_bytes());
+        hasher.update(&base.to_be_bytes());
+        let share = i128::from(jitter) * i128::from(hasher.finalize()) / (i128::from(u32::MAX) + 1);
+        most - i64::try_from(share).unwrap_or(0)
+    }
+}
+
 impl Default for LogSettings {
     /// Kafka's defaults, but `flush.messages` 1.
     fn default() -> Self {
         Self {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
+            preallocate: false,
+            file_delete_delay_ms: 60_000,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
             delete_by_retention: true,
+            compact: false,
+            min_dirty_millionths: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
             flush_messages: 1,
             flush_ms: i64::MAX,
             producer_expiration_ms: 86_400_000,

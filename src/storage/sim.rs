@@ -144,6 +144,15 @@ impl SimDisk {
         state.locks.clear();
     }
 
+    /// The process ended where the power was to be cut, and the power stayed: everything written until then is there.
+    pub fn power_on_as_killed(&self) {
+        let mut state = self.state();
+        state.off = false;
+        state.cut_at = None;
+        drop(state);
+        self.kill();
+    }
+
     /// How many bytes all files may have together; `None` for no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;

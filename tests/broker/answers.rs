@@ -33,7 +33,7 @@ use klog::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignm
 use crate::rig::{Rig, fetch_request, produce_request, response, stamped, topic};
 
 /// Calls and decodes the answer; one that can not be encoded closes the connection.
-async fn answered<R: Request>(rig: &Rig, request: &R, version: i16) -> R::Response {
+pub(crate) async fn answered<R: Request>(rig: &Rig, request: &R, version: i16) -> R::Response {
     let outcome = tokio::time::timeout(Duration::from_secs(20), rig.outcome(request, version)).await;
     let outcome = outcome.unwrap_or_else(|_| panic!("{} {version} never came back", R::KEY.name()));
     if let Outcome::Close(reason) = &outcome {
@@ -118,7 +118,7 @@ async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
             answered(rig, &request, version).await;
         }
         ApiKey::LeaveGroup => leave_group(rig, version).await,
-        _ => return false,
+        _ => return crate::admin_answers::one(rig, key, version).await,
     }
     true
 }

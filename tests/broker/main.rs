@@ -1,10 +1,16 @@
 //! The broker as a value, over the simulated disk: what its APIs answer, and what of it survives a power cut.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
+mod admin;
+mod admin_answers;
 mod answers;
 mod deletion;
 mod fetch;
 mod observe;
 mod produce;
+mod refusals;
 mod rig;
+mod sasl;
 mod topics;
+mod upkeep;

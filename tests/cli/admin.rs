@@ -352,3 +352,20 @@ fn a_script_is_not_asked() {
     assert_eq!(world.klog(&["consume", "t", "-e"]).ok(), "");
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
+
+#[test]
+fn codes_are_explained_without_a_broker() {
+    let world = World::new();
+    let text = world.klog(&["explain", "unknown_member_id"]).ok();
+    assert!(text.starts_with("Kafka error 25, UNKNOWN_MEMBER_ID\n"), "{text}");
+    let both = json(&world.klog(&["explain", "3", "-o", "jsonl"]).ok());
+    assert_eq!(
+        (&both[0]["name"], &both[1]["kind"]),
+        (&"UNKNOWN_TOPIC_OR_PARTITION".into(), &"klog exit code".into())
+    );
+    assert_eq!(json(&world.klog(&["explain", "-o", "jsonl"]).ok()).len(), 135 + 10);
+    let wrong = world.klog(&["explain", "UNKNOWN_MEMBR_ID"]).done();
+    assert_eq!(wrong.status, 3);
+    assert!(wrong.stderr_text().contains("did you mean UNKNOWN_MEMBER_ID?"), "{}", wrong.stderr_text());
+    assert!(!world.data().exists());
+}

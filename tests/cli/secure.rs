@@ -186,6 +186,6 @@ fn clients_show_certificates_from_a_profile() {
     assert!(list.lines().any(|line| line.starts_with("t\t")), "{list}");
     // Who has a certificate is known by its subject, and may do what rules say: nothing yet.
     safe.authority.client("bob");
-    let bob = safe.klog("ca.pem", "-X ssl.keystore.location=bob.pem topic create u").done();
+    let bob = safe.klog("ca.pem", "-X ssl.keystore.location=bob.pem produce t").stdin("x\n").done();
     assert_eq!(bob.status, 4, "{}", bob.stderr_text());
 }

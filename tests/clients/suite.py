@@ -24,6 +24,9 @@ Exit 0: passed. Exit 77, with a reason as the last line of stdout: this client c
 and stderr says why. `must_pass.txt` lists the pairs that must pass, and only grows; FINDINGS.md says why any other
 pair is not on it. The suite fails when a pair of the list fails, when a pair passes and is not on the list, and when a
 pair is in neither file. A client that `tests/clients/install` could not fetch is skipped, by name.
+
+The drivers in Python and in Node share their scenarios (`python/scenarios.py`, `node/scenarios.mjs`) and differ in an
+adapter; the others are whole programs.
 """
 
 import argparse
@@ -67,9 +70,13 @@ def node(name):
 CLIENTS = {
     "confluent-kafka": Client(python("confluent"), ["transactions"]),
     "kafka-python": Client(python("kafka_python"), ["mixed"]),
+    "java": Client([os.path.join(TARGET, "java", "driver")]),
     "aiokafka": Client(python("aiokafka_driver")),
     "kafkajs": Client(node("kafkajs")),
     "platformatic": Client(node("platformatic")),
+    "franz-go": Client([os.path.join(TARGET, "go", "franz")]),
+    "sarama": Client([os.path.join(TARGET, "go", "sarama")]),
+    "segmentio": Client([os.path.join(TARGET, "go", "segmentio")]),
     "rskafka": Client([os.path.join(TARGET, "rskafka", "debug", "rskafka-driver")]),
     "kcat": Client(["python3", os.path.join(HERE, "python", "kcat.py")], ["mixed"]),
 }

@@ -3,6 +3,7 @@
 
 use klog::storage::sim::SimDisk;
 
+mod compact;
 mod faults;
 mod model;
 mod power;

@@ -12,5 +12,6 @@ mod peer;
 #[path = "../cli/prometheus.rs"]
 mod prometheus;
 mod real;
+mod sasl;
 mod stand_in;
 mod tls;

@@ -1,9 +1,11 @@
-//! DescribeGroups, versions 0 to 6: classic groups. One that is not there is "Dead" up to 5 and GROUP_ID_NOT_FOUND
-//! from 6 on.
+//! DescribeGroups, versions 0 to 6: classic groups. One that is not there, or is a consumer group, is "Dead" up to 5
+//! and GROUP_ID_NOT_FOUND from 6 on.
 
 use std::sync::Arc;
 
+use super::group_access::{may, operations};
 use super::group_code::code;
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::Description;
 use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
@@ -12,18 +14,19 @@ use crate::wire::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
-/// Read, describe and delete (Kafka's `AclOperation` codes as bits): without rules everyone may do all.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
-
 /// Answers a DescribeGroups.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     header: &RequestHeader,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for id in request.groups {
+        if let Err(error_code) = may(broker, peer, Operation::Describe, &id) {
+            groups.push(DescribedGroup { group_id: id, error_code, ..DescribedGroup::default() });
+            continue;
+        }
         let mut group = match broker.groups().describe(broker, &id).await {
             Ok(Some(description)) => described(id, description),
             Ok(None) => not_found(id, header.api_version),
@@ -32,7 +35,7 @@ pub async fn handle(
             }
         };
         if request.include_authorized_operations && group.error_code.is_ok() {
-            group.authorized_operations = ALL_OPERATIONS;
+            group.authorized_operations = operations(broker, peer, &group.group_id);
         }
         groups.push(group);
     }

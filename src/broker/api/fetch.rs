@@ -2,6 +2,7 @@
 //! 13 on, long polling. Nothing beyond the high watermark is ever sent. Limits hold, but the first batch of an answer
 //! is always whole. Refuses sessions that are not known or out of step.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,8 +84,12 @@ fn key(version: i16, name: &str, id: crate::model::id::TopicId) -> TopicKey {
     if version >= 13 { TopicKey::Id(id) } else { TopicKey::Name(name.into()) }
 }
 
+/// What the request names. A partition named again takes the place of what was said of it before, as in Kafka: the
+/// answer is never longer than there are partitions.
 fn wants(version: i16, request: &FetchRequest) -> Vec<Want> {
-    let mut wants = Vec::new();
+    let named: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let mut places: HashMap<(TopicKey, i32), usize> = HashMap::new();
+    let mut wants: Vec<Want> = Vec::new();
     for topic in &request.topics {
         let key = key(version, &topic.topic, topic.topic_id);
         for partition in &topic.partitions {
@@ -94,6 +99,13 @@ fn wants(version: i16, request: &FetchRequest) -> Vec<Want> {
                 current_leader_epoch: partition.current_leader_epoch,
                 last_fetched_epoch: partition.last_fetched_epoch,
             };
+            if named > 1 {
+                let place = *places.entry((key.clone(), partition.partition)).or_insert(wants.len());
+                if let Some(before) = wants.get_mut(place) {
+                    before.2 = wanted;
+                    continue;
+                }
+            }
             wants.push((key.clone(), partition.partition, wanted));
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::{Broker, Peer};
 use crate::model::name::CONSUMER_OFFSETS;
 use crate::wire::error::ErrorCode;
@@ -19,9 +20,18 @@ pub async fn handle(
     header: &RequestHeader,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let found = find(broker, request.key_type).await;
+    let version = header.api_version;
+    let keys = if version >= 4 { request.coordinator_keys } else { vec![request.key] };
+    let allowed = |key: String| {
+        let may = allowed(broker, peer, request.key_type, &key);
+        (key, may)
+    };
+    let keys: Vec<_> = keys.into_iter().map(allowed).collect();
+    // Nobody makes the offsets' topic who may not even ask.
+    let asked = keys.iter().any(|(_, may)| may.is_ok());
+    let found = if asked { find(broker, request.key_type).await } else { Ok(()) };
     let (host, port) = peer.address();
-    let answer = |key: String| match found {
+    let answer = |(key, may): (String, Result<(), _>)| match may.and(found) {
         Ok(()) => Coordinator {
             key,
             node_id: broker.node_id(),
@@ -38,11 +48,11 @@ pub async fn handle(
             ..Coordinator::default()
         },
     };
-    if header.api_version >= 4 {
-        let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
+    let mut coordinators: Vec<_> = keys.into_iter().map(answer).collect();
+    if version >= 4 {
         return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
     }
-    let one = answer(request.key);
+    let one = coordinators.pop().unwrap_or_default();
     FindCoordinatorResponse {
         error_code: one.error_code,
         error_message: one.error_message,
@@ -51,6 +61,17 @@ pub async fn handle(
         port: one.port,
         ..FindCoordinatorResponse::default()
     }
+}
+
+/// Whether the peer may know where a group or a transactional id is coordinated.
+fn allowed(broker: &Broker, peer: &Peer, key_type: i8, key: &str) -> Result<(), (ErrorCode, &'static str)> {
+    let (resource, refusal) = match key_type {
+        GROUP => (ResourceType::Group, ErrorCode::GROUP_AUTHORIZATION_FAILED),
+        _ => (ResourceType::TransactionalId, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+    };
+    broker
+        .may(peer, Operation::Describe, resource, key)
+        .map_err(|_| (refusal, "the client may not describe it"))
 }
 
 async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), (ErrorCode, &'static str)> {

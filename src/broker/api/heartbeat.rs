@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::group_access::may;
 use super::group_code::outcome;
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::Sender;
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
@@ -11,10 +13,13 @@ use crate::wire::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 /// Answers a Heartbeat.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     _header: &RequestHeader,
     request: HeartbeatRequest,
 ) -> HeartbeatResponse {
+    if let Err(error_code) = may(broker, peer, Operation::Read, &request.group_id) {
+        return HeartbeatResponse { error_code, ..HeartbeatResponse::default() };
+    }
     let from = Sender {
         generation: request.generation_id,
         member_id: &request.member_id,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::group_access::may;
 use super::group_code::code;
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::{JoinRefused, JoinRequest, Joined, Protocol};
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
@@ -18,6 +20,10 @@ pub async fn handle(
     header: &RequestHeader,
     request: JoinGroupRequest,
 ) -> JoinGroupResponse {
+    if let Err(error_code) = may(broker, peer, Operation::Read, &request.group_id) {
+        let protocol_name = (header.api_version < 7).then(String::new);
+        return JoinGroupResponse { error_code, protocol_name, ..JoinGroupResponse::default() };
+    }
     let version = header.api_version;
     // Copied: what is kept must not hold on to the frame it came in.
     let offered = request

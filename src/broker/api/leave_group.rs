@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::group_access::may;
 use super::group_code::{code, outcome};
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::Leaver;
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
@@ -11,10 +13,13 @@ use crate::wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, 
 /// Answers a LeaveGroup.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     header: &RequestHeader,
     request: LeaveGroupRequest,
 ) -> LeaveGroupResponse {
+    if let Err(error_code) = may(broker, peer, Operation::Read, &request.group_id) {
+        return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
+    }
     let leavers: Vec<_> = if header.api_version < 3 {
         vec![Leaver { member_id: request.member_id, instance_id: None }]
     } else {

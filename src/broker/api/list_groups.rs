@@ -1,25 +1,35 @@
-//! ListGroups, versions 0 to 5: filtered by state from 4 on, by type from 5 on, both whatever their case. All groups
-//! are of the type `classic`.
+//! ListGroups, versions 0 to 5: filtered by state from 4 on, by type from 5 on, both whatever their case. Groups that
+//! the client may not describe are left out, unless it may describe the cluster.
 
 use std::sync::Arc;
 
+use super::group_access::may;
 use super::group_code::code;
+use crate::auth::acl::{Operation, ResourceType};
+use crate::broker::groups::request::Listing;
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
-const TYPE: &str = "classic";
+/// The name of the cluster as a resource.
+const CLUSTER: &str = "kafka-cluster";
+
+/// The group's type in the protocol.
+fn kind(group: &Listing) -> &'static str {
+    if group.consumer { "consumer" } else { "classic" }
+}
 
 /// Answers a ListGroups.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     _header: &RequestHeader,
     request: ListGroupsRequest,
 ) -> ListGroupsResponse {
     let passes = |filter: &[String], value: &str| {
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
+    let whole = broker.may(peer, Operation::Describe, ResourceType::Cluster, CLUSTER).is_ok();
     let listed = match broker.groups().list(broker).await {
         Ok(listed) => listed,
         Err(error) => {
@@ -28,12 +38,15 @@ pub async fn handle(
     };
     let groups = listed
         .into_iter()
-        .filter(|group| passes(&request.types_filter, TYPE) && passes(&request.states_filter, group.state))
+        .filter(|group| {
+            passes(&request.types_filter, kind(group)) && passes(&request.states_filter, group.state)
+        })
+        .filter(|group| whole || may(broker, peer, Operation::Describe, &group.group).is_ok())
         .map(|group| ListedGroup {
             group_id: group.group.to_string(),
+            group_type: kind(&group).to_owned(),
             protocol_type: group.protocol_type,
             group_state: group.state.to_owned(),
-            group_type: TYPE.to_owned(),
         });
     ListGroupsResponse { groups: groups.collect(), ..ListGroupsResponse::default() }
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::group_access::{may, may_topic};
 use super::group_code::{code, outcome};
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::{GroupError, NewOffset, Sender};
 use crate::broker::{Broker, Peer};
 use crate::model::id::TopicId;
@@ -17,15 +19,17 @@ use crate::wire::messages::offset_commit::{
 /// Answers an OffsetCommit once the offsets are on disk.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     header: &RequestHeader,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let version = header.api_version;
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut offsets = Vec::new();
+    let group_allowed = may(broker, peer, Operation::Read, &request.group_id);
     for topic in request.topics {
-        let found = find_topic(broker, version, &topic.name, topic.topic_id);
+        let found =
+            group_allowed.and_then(|()| find_topic(broker, peer, version, &topic.name, topic.topic_id));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in topic.partitions {
             let known = found.as_ref().map_err(|refusal| *refusal).and_then(|topic| {
@@ -48,6 +52,10 @@ pub async fn handle(
         instance_id: request.group_instance_id.as_deref(),
         knows_epochs: version >= 9,
     };
+    if let Err(refusal) = group_allowed {
+        topics.iter_mut().flat_map(|topic| &mut topic.partitions).for_each(|one| one.error_code = refusal);
+        return OffsetCommitResponse { topics, ..OffsetCommitResponse::default() };
+    }
     let retention_ms = Some(request.retention_time_ms).filter(|&ms| ms >= 0);
     let group = request.group_id.into();
     let results = broker.groups().commit(broker, &group, from, retention_ms, offsets).await;
@@ -73,10 +81,19 @@ struct Topic {
     partitions: i32,
 }
 
-fn find_topic(broker: &Broker, version: i16, name: &str, id: TopicId) -> Result<Topic, ErrorCode> {
+fn find_topic(
+    broker: &Broker,
+    peer: &Peer,
+    version: i16,
+    name: &str,
+    id: TopicId,
+) -> Result<Topic, ErrorCode> {
     let unknown =
         if version >= 10 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     let name = if version >= 10 { broker.topic_name(&id).ok_or(unknown)? } else { name.into() };
+    if !may_topic(broker, peer, Operation::Read, &name) {
+        return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    }
     let partitions = broker.partition_count(&name).ok_or(unknown)?;
     let id = broker.topic_id(&name).unwrap_or_default();
     Ok(Topic { name, id, partitions })

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::group_access::{may, may_topic};
 use super::group_code::code;
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::KeptOffset;
 use crate::broker::{Broker, Peer};
 use crate::model::id::{TopicId, TopicPartition};
@@ -19,7 +21,7 @@ use crate::wire::messages::offset_fetch::{
 /// Answers an OffsetFetch.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     header: &RequestHeader,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
@@ -27,7 +29,7 @@ pub async fn handle(
     if version >= 8 {
         let mut groups = Vec::with_capacity(request.groups.len());
         for group in request.groups {
-            groups.push(fetch(broker, version, group).await);
+            groups.push(fetch(broker, peer, version, group).await);
         }
         return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
     }
@@ -41,7 +43,7 @@ pub async fn handle(
     });
     let group =
         OffsetFetchRequestGroup { group_id: request.group_id, topics, ..OffsetFetchRequestGroup::default() };
-    single(fetch(broker, version, group).await)
+    single(fetch(broker, peer, version, group).await)
 }
 
 /// The answer for one group in the form of versions up to 7.
@@ -70,17 +72,40 @@ fn old_form(one: OffsetFetchResponsePartitions, group: ErrorCode) -> OffsetFetch
 
 async fn fetch(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     group: OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
-    let (topics, error_code) = match group.topics {
-        None => all(broker, version, &group.group_id).await,
-        Some(asked) => some(broker, version, &group.group_id, asked).await,
+    let allowed = match may(broker, peer, Operation::Describe, &group.group_id) {
+        Ok(()) => {
+            let groups = broker.groups();
+            let asks =
+                groups.may_ask(broker, &group.group_id, group.member_id.as_deref(), group.member_epoch);
+            asks.await.map_err(code)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let (topics, error_code) = match (group.topics, allowed) {
+        (Some(asked), Err(refusal)) if version < 2 => (asked.into_iter().map(nothing).collect(), refusal),
+        (_, Err(refusal)) => (Vec::new(), refusal),
+        (None, Ok(())) => all(broker, peer, version, &group.group_id).await,
+        (Some(asked), Ok(())) => some(broker, peer, version, &group.group_id, asked).await,
     };
     OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code }
 }
 
-async fn all(broker: &Arc<Broker>, version: i16, group: &str) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
+/// The partitions asked for, without offsets: version 1 says the group's error with each of them.
+fn nothing(topic: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+    let partitions = topic.partition_indexes.into_iter().map(|index| told(index, None)).collect();
+    OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions }
+}
+
+async fn all(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    version: i16,
+    group: &str,
+) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
     let found = match broker.groups().all_offsets(broker, group).await {
         Ok(found) => found,
         Err(error) => return (Vec::new(), code(error)),
@@ -95,19 +120,30 @@ async fn all(broker: &Arc<Broker>, version: i16, group: &str) -> (Vec<OffsetFetc
         partitions,
     });
     // A topic without id can not be said by id.
-    (named.filter(|topic| version < 10 || !topic.topic_id.is_zero()).collect(), ErrorCode::NONE)
+    let sayable = named.filter(|topic| version < 10 || !topic.topic_id.is_zero());
+    let allowed = sayable.filter(|topic| may_topic(broker, peer, Operation::Describe, &topic.name));
+    (allowed.collect(), ErrorCode::NONE)
 }
 
 async fn some(
     broker: &Arc<Broker>,
+    peer: &Peer,
     version: i16,
     group: &str,
     asked: Vec<OffsetFetchRequestTopics>,
 ) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
     let names: Vec<_> = asked.iter().map(|topic| name_of(broker, version, topic)).collect();
+    let names: Vec<Result<Arc<str>, ErrorCode>> = names
+        .into_iter()
+        .map(|name| {
+            let name = name.ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+            let may = may_topic(broker, peer, Operation::Describe, &name);
+            if may { Ok(name) } else { Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED) }
+        })
+        .collect();
     let mut wanted = Vec::new();
     for (topic, name) in asked.iter().zip(&names) {
-        let Some(name) = name else { continue };
+        let Ok(name) = name else { continue };
         wanted.extend(topic.partition_indexes.iter().map(|&index| TopicPartition::new(name.clone(), index)));
     }
     let (found, error) = match broker.groups().offsets(broker, group, &wanted).await {
@@ -118,10 +154,8 @@ async fn some(
     let mut topics = Vec::with_capacity(asked.len());
     for (topic, name) in asked.into_iter().zip(names) {
         let partitions = topic.partition_indexes.into_iter().map(|index| match &name {
-            Some(_) => told(index, found.next().flatten()),
-            None => {
-                OffsetFetchResponsePartitions { error_code: ErrorCode::UNKNOWN_TOPIC_ID, ..told(index, None) }
-            }
+            Ok(_) => told(index, found.next().flatten()),
+            Err(error_code) => OffsetFetchResponsePartitions { error_code: *error_code, ..told(index, None) },
         });
         let partitions = partitions.collect();
         topics.push(OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions });

@@ -52,6 +52,7 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
         }
         Err(Failure { code, message, closes }) => {
             if closes {
+                report(peer, &message);
                 delay(broker).await;
             }
             let response = SaslAuthenticateResponse {
@@ -71,11 +72,17 @@ pub(super) async fn raw(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Ou
         Ok(Step { message, .. }) if message.is_empty() => Outcome::Reply(Reply::default()),
         Ok(Step { message, .. }) => Outcome::Reply(Reply { parts: vec![Part::Bytes(message.into())] }),
         Err(failure) => {
+            report(peer, &failure.message);
             delay(broker).await;
             peer.speak_raw(false);
             Outcome::Close(failure.message)
         }
     }
+}
+
+/// An admin may want to see who is refused, and from where.
+fn report(peer: &Peer, why: &str) {
+    tracing::info!(client = %peer.client_host, why, "a client did not show who it is");
 }
 
 /// The answer, after which the connection is closed.

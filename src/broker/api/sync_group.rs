@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::group_access::may;
 use super::group_code::code;
+use crate::auth::acl::Operation;
 use crate::broker::groups::request::SyncRequest;
 use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
@@ -14,10 +16,13 @@ use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 /// Answers a SyncGroup, when the leader has brought the assignment and it is on disk.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _peer: &Peer,
+    peer: &Peer,
     header: &RequestHeader,
     request: SyncGroupRequest,
 ) -> SyncGroupResponse {
+    if let Err(error_code) = may(broker, peer, Operation::Read, &request.group_id) {
+        return SyncGroupResponse { error_code, ..SyncGroupResponse::default() };
+    }
     let unnamed = request.protocol_type.is_none() || request.protocol_name.is_none();
     if header.api_version >= 5 && unnamed {
         let error_code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;

@@ -198,9 +198,13 @@ impl Core {
         if let Some(soft) = self.consumers.get_mut(id) {
             let at = soft.deadline();
             if at != soft.wake_at {
-                soft.wake_at.into_iter().for_each(|old| drop(self.wakes.remove(&(old, id.clone()))));
+                if let Some(old) = soft.wake_at {
+                    self.wakes.remove(&(old, id.clone()));
+                }
                 soft.wake_at = at;
-                at.into_iter().for_each(|at| drop(self.wakes.insert((at, id.clone()))));
+                if let Some(at) = at {
+                    self.wakes.insert((at, id.clone()));
+                }
             }
             return;
         }

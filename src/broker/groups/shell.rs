@@ -47,9 +47,14 @@ impl Groups {
         Arc::clone(&seen)
     }
 
-    /// What members of a consumer group are timed by.
-    pub fn timing(&self, _broker: &Broker, _group: &str) -> Timing {
-        self.rules.consumer.timing
+    /// What members of a consumer group are timed by: its own settings, else the broker's.
+    pub fn timing(&self, broker: &Broker, group: &str) -> Timing {
+        let settings = broker.group_settings(group);
+        Timing {
+            session_ms: settings.consumer_session_timeout_ms,
+            interval_ms: settings.consumer_heartbeat_interval_ms,
+            assignment_interval_ms: settings.consumer_assignment_interval_ms,
+        }
     }
 
     /// A member of a consumer group says it is there, joins or leaves. `may_see` tells which topics a pattern may come

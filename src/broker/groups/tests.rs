@@ -1,5 +1,6 @@
 //! Scenarios and properties of the pure core: a log in memory, a clock by hand; no broker, no disk.
 
+mod consumers;
 mod joining;
 mod offsets;
 mod properties;
@@ -18,7 +19,6 @@ use super::request::*;
 /// A core with what surrounds it in life: a log of encoded records, a clock, and the answers that came out.
 struct World {
     core: Core,
-    rules: Rules,
     log: Vec<(Bytes, Option<Bytes>)>,
     now: Now,
     tickets: Ticket,
@@ -63,7 +63,6 @@ impl World {
         let now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
         Self {
             core: Core::new(rules, now),
-            rules,
             log: Vec::new(),
             now,
             tickets: 0,
@@ -98,6 +97,11 @@ impl World {
     /// What must hold after every step.
     fn check(&self) {
         assert_eq!(&self.replayed(), self.core.durable(), "the log says what memory says");
+        for (id, group) in &self.core.durable().consumers {
+            assert!(!self.core.groups.contains_key(id), "a group is of one kind");
+            group.assert_sound();
+            self.core.consumers[id].assert_sound(group);
+        }
         for group in self.core.groups.values() {
             group.assert_sound();
             if let (Phase::Stable | Phase::Empty, Some(stored)) =
@@ -114,7 +118,9 @@ impl World {
 
     /// Ends the process and reads the log again.
     fn reopen(&mut self) {
-        self.core = Core::restore(self.rules, self.replayed(), self.now);
+        let topics = self.core.topics.clone();
+        self.core = Core::restore(self.core.rules, self.replayed(), self.now);
+        self.core.see(topics);
         self.answers.clear();
         self.check();
     }

@@ -145,8 +145,14 @@ impl Settings {
         Ok(())
     }
 
-    /// Defaults of group settings lie within the bounds of group settings.
+    /// Defaults of group settings lie within the bounds of group settings, and members are heard of before they are
+    /// taken for gone.
     fn check_groups(&self) -> Result<(), SettingError> {
+        let (beat, session) = ("group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms");
+        if self.int(beat) >= self.int(session) {
+            let allowed = format!("less than {session}, which is {}", self.int(session));
+            return Err(SettingError::BadValue { name: beat, value: self.int(beat).to_string(), allowed });
+        }
         for group in group::GROUP {
             let (least, most) = group.bounds;
             let value = if group.synonym.is_empty() { continue } else { self.int(group.synonym) };
@@ -191,6 +197,11 @@ impl Settings {
     /// The value that was given, if one was: the strongest.
     pub fn given(&self, name: &str) -> Option<&str> {
         self.layers(name).next().map(|(_, value)| value)
+    }
+
+    /// The value that was set while the broker runs, if one was.
+    pub fn changed(&self, name: &str) -> Option<&str> {
+        self.layers(name).find(|(origin, _)| *origin != Origin::Start).map(|(_, value)| value)
     }
 
     /// All values that were given, with where, strongest first.

@@ -6,6 +6,7 @@ mod reader;
 mod setup;
 pub(in crate::cli) mod sink;
 
+use super::completions;
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};
 use super::output;
@@ -22,7 +23,7 @@ use reader::Reader;
     klog consume events -e -f '%o %k=%v\\n'     offsets, keys and values")]
 pub struct Args {
     /// The topics
-    #[arg(value_name = "TOPIC", required = true)]
+    #[arg(value_name = "TOPIC", required = true, add = completions::topics())]
     pub topics: Vec<String>,
 
     /// Where to begin, and where to end: start, end, N, +N, -N, @TIME, ranges N:M, @T1:@T2, :end [default: start]
@@ -60,7 +61,7 @@ pub struct Args {
     pub deadline: Option<String>,
 
     /// Read as a member of a group, and commit what was delivered
-    #[arg(short = 'g', long, value_name = "GROUP")]
+    #[arg(short = 'g', long, value_name = "GROUP", add = completions::groups())]
     pub group: Option<String>,
 
     /// The static member's name, which keeps its partitions over a restart

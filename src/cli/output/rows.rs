@@ -69,7 +69,7 @@ impl Rows {
                 .collect()
         };
         Self {
-            columns: self.columns.iter().copied().filter(|name| kept(&name)).collect(),
+            columns: self.columns.iter().copied().filter(|name| kept(name)).collect(),
             rows: self.rows.iter().map(row).collect(),
         }
     }

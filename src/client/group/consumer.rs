@@ -213,8 +213,10 @@ impl Task {
         if let Ok(interval @ 1..) = u64::try_from(answer.heartbeat_interval_ms) {
             self.interval = Duration::from_millis(interval);
         }
-        if let Some(assignment) = answer.assignment {
-            self.target = Some(flat(assignment));
+        match answer.assignment {
+            Some(assignment) => self.target = Some(flat(assignment)),
+            // Who joins has nothing before he is told of something.
+            None => drop(self.target.get_or_insert_default()),
         }
     }
 

@@ -67,6 +67,12 @@ impl Book {
         let journal = read_raw(disk.as_ref(), &folder.join(JOURNAL))?.unwrap_or_default();
         let (names, len) = read_journal(&journal);
         book.journal_len = len;
+        if !clean && len > 0 {
+            // A process that was killed may have left it unsynced, and its logs count on being named in it.
+            let path = folder.join(JOURNAL);
+            let sync = || disk.open(&path, Mode::Write)?.sync().and_then(|()| disk.sync_dir(folder));
+            sync().map_err(StorageError::io("syncing", &path))?;
+        }
         if clean {
             for entry in book.entries.values_mut() {
                 entry.dirty = false;

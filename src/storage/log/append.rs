@@ -10,7 +10,7 @@ use crate::storage::batches::{Located, plausible};
 use crate::storage::disk::Mode;
 use crate::storage::producers::Verdict;
 use crate::storage::segment::{Segment, file_name};
-use crate::storage::{LogSettings, StorageError, held};
+use crate::storage::{DiskFile, LogSettings, StorageError, held};
 
 /// Space is allocated in steps of this many bytes, in segments that have grown past as much.
 const ALLOCATION_STEP: u64 = 64 << 20;
@@ -142,7 +142,7 @@ impl Log {
             _ => self.folder.clock().wall_ms().saturating_sub(writer.created_ms),
         };
         let due = size + batch.header.size() as u64 > u64::from(settings.segment_bytes)
-            || waited > settings.segment_ms
+            || waited > settings.roll_after_ms(&self.name, writer.active.base)
             || writer.active.indexes_full(settings.segment_index_bytes)
             || batch.header.last_offset() - writer.active.base > i64::from(i32::MAX);
         if due { self.roll(core, writer, settings) } else { Ok(()) }
@@ -178,7 +178,8 @@ impl Log {
         let _ = old.write_indexes(true, false);
         old.end_growing();
         let active = Segment::growing(self.folder.files(), &self.dir, base);
-        active.adopt(file);
+        active.adopt(Arc::clone(&file));
+        writer.allocated = preallocate(settings, file.as_ref());
         let mut segments = core.segments().to_vec();
         segments.push(Arc::clone(&active));
         if old.is_dirty() {
@@ -250,7 +251,14 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn allocate_ahead(writer: &mut Writer, file: &dyn crate::storage::DiskFile, end: u64) {
+/// Reserves a new segment's whole size where the settings say so; answers up to where space is reserved.
+pub(super) fn preallocate(settings: &LogSettings, file: &dyn DiskFile) -> u64 {
+    let whole = u64::from(settings.segment_bytes);
+    // A file system that can not (or has no space for it) just goes without.
+    if settings.preallocate && file.allocate(0, whole).is_ok() { whole } else { 0 }
+}
+
+fn allocate_ahead(writer: &mut Writer, file: &dyn DiskFile, end: u64) {
     if end <= ALLOCATION_STEP || end <= writer.allocated {
         return;
     }

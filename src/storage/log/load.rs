@@ -5,12 +5,14 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::append::preallocate;
 use super::recovery::Recovery;
 use super::{Boundary, Core, Damage, Log, Recovered, Writer};
 use crate::model::id::TopicId;
 use crate::storage::StorageError;
 use crate::storage::batches::{Step, Walk};
 use crate::storage::checkpoint::{self, read_raw, replace_raw};
+use crate::storage::compact::swap;
 use crate::storage::disk::{Entry as DirEntry, Mode};
 use crate::storage::epochs::{self, Epochs};
 use crate::storage::folder::Entry;
@@ -29,6 +31,8 @@ pub(super) struct Found {
     /// Segments by base offset, with their file's size.
     pub(super) segments: BTreeMap<i64, u64>,
     snapshots: VecDeque<i64>,
+    /// Files of deleted segments whose time was not up.
+    deleted: Vec<String>,
     metadata: bool,
     start: bool,
     damage: bool,
@@ -49,6 +53,7 @@ impl Found {
                         found.segments.insert(base, entry.len);
                     }
                     Some((offset, "snapshot")) => found.snapshots.push_back(offset),
+                    _ if name.ends_with(super::retention::DELETED) => found.deleted.push(name.to_owned()),
                     _ => {}
                 },
             }
@@ -67,6 +72,7 @@ impl Log {
     pub(super) fn load(&self, entry: Option<Entry>) -> Result<(Core, Option<Recovered>), StorageError> {
         let disk = self.folder.disk();
         let found = match disk.list(&self.dir) {
+            Ok(entries) if swap::settle(disk.as_ref(), &self.dir, &entries)? => return self.load(entry),
             Ok(entries) => Found::new(&entries),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && entry.is_none_or(|entry| entry.dirty) =>
@@ -78,6 +84,10 @@ impl Log {
         };
         if entry.is_none() && self.set_aside_if_other(&found)? {
             return self.load(entry);
+        }
+        for name in &found.deleted {
+            // Nobody reads them any more; one that can not be removed only takes space.
+            let _ = disk.remove(&self.dir.join(name));
         }
         if !found.metadata {
             let text = format!("version: 0\ntopic_id: {}", self.topic_id);
@@ -127,6 +137,7 @@ impl Log {
         let file =
             self.folder.disk().open(&path, Mode::Create).map_err(StorageError::io("creating", &path))?;
         let active = Segment::growing(self.folder.files(), &self.dir, base);
+        let allocated = preallocate(&self.settings(), file.as_ref());
         active.adopt(file);
         let boundary = Boundary { base, position: 0, offset: base };
         self.start.store(start.max(base), Ordering::Release);
@@ -134,6 +145,7 @@ impl Log {
         self.durable.store(base, Ordering::Release);
         let mut writer = self.writer(active, boundary);
         writer.dir_dirty = true;
+        writer.allocated = allocated;
         Ok((core(Vec::new(), writer, Vec::new()), None))
     }
 
@@ -168,8 +180,10 @@ impl Log {
         let end = end.max(start);
         let boundary = Boundary { base: active.base, position: active.size(), offset: end };
         let mut writer = self.writer(active, boundary);
-        writer.noted = dirty;
-        writer.note_synced = dirty;
+        // One that was believed clean is in no journal yet: what is written to it from here on would be missed again.
+        let believed = entry.is_some_and(|entry| !entry.dirty);
+        writer.noted = dirty && (!believed || self.folder.note_dirty(&self.name).is_ok());
+        writer.note_synced = writer.noted && !believed;
         self.start.store(start, Ordering::Release);
         self.end.store(end, Ordering::Release);
         self.durable.store(end, Ordering::Release);

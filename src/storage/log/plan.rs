@@ -7,8 +7,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Core, Log};
+use crate::record::empty_batch;
 use crate::storage::batches::{Located, Step, Walk};
-use crate::storage::disk::{self, NoFile};
+use crate::storage::disk::{self, MemoryFile, NoFile};
 use crate::storage::index;
 use crate::storage::segment::Segment;
 use crate::storage::{DiskFile, StorageError};
@@ -27,6 +28,11 @@ pub struct ReadPlan {
 impl ReadPlan {
     fn empty() -> Self {
         Self { file: Arc::new(NoFile), position: 0, len: 0 }
+    }
+
+    fn of_bytes(bytes: Vec<u8>) -> Self {
+        let len = bytes.len();
+        Self { file: Arc::new(MemoryFile(bytes)), position: 0, len }
     }
 
     /// Reads the planned bytes into `into`, replacing what it held.
@@ -54,24 +60,37 @@ impl Log {
         upto: i64,
         at_least_one: bool,
     ) -> Result<ReadPlan, StorageError> {
+        if self.readable(from, upto)?.is_none() {
+            return Ok(ReadPlan::empty());
+        }
+        let core = self.core()?;
+        core.on_segments(|segments| {
+            // Loading can move the ends, and so can whoever changes the segments.
+            let Some(upto) = self.readable(from, upto)? else { return Ok(ReadPlan::empty()) };
+            let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
+            for segment in segments.iter().skip(first) {
+                if let Some(found) = self.locate(core, segment, from)? {
+                    return self.plan_within(core, segment, &found, max_bytes, upto, at_least_one);
+                }
+            }
+            // Nothing is left from there on: readers are told so, or they would wait for it until something is written.
+            let gone = empty_batch(&(from..upto.min(from.saturating_add(i64::from(i32::MAX)))), -1);
+            match gone {
+                Some(batch) if self.log_end() >= upto => Ok(ReadPlan::of_bytes(batch)),
+                _ => Ok(ReadPlan::empty()),
+            }
+        })
+    }
+
+    /// Up to where a reader at `from` may read now; `None` where that is nothing.
+    fn readable(&self, from: i64, upto: i64) -> Result<Option<i64>, StorageError> {
         let end = self.log_end();
         let start = self.log_start();
         if from < start || from > end {
             return Err(StorageError::OffsetOutOfRange { offset: from, range: start..end });
         }
         let upto = upto.min(end);
-        if from >= upto {
-            return Ok(ReadPlan::empty());
-        }
-        let core = self.core()?;
-        let segments = core.segments();
-        let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
-        for segment in segments.iter().skip(first) {
-            if let Some(found) = self.locate(core, segment, from)? {
-                return self.plan_within(core, segment, &found, max_bytes, upto, at_least_one);
-            }
-        }
-        Ok(ReadPlan::empty())
+        Ok((from < upto).then_some(upto))
     }
 
     fn plan_within(
@@ -134,6 +153,10 @@ impl Log {
                 Step::Batch(_) => {}
                 Step::End => return Ok(None),
                 Step::Bad => {
+                    // Known damage says exactly where it ends, also to who comes from an offset that is gone before it.
+                    if let Some(damage) = core.damage_at(segment.base, walk.position()) {
+                        return Err(self.damaged(from..damage.offsets.end.max(from + 1)));
+                    }
                     let next = self.next_readable(segment, walk.position())?;
                     return Err(self.damaged(from..next.max(from + 1)));
                 }

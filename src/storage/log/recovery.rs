@@ -303,7 +303,7 @@ impl<'l> Recovery<'l> {
 }
 
 /// A moving window over a file, in which whole batches are looked at.
-struct Window<'f> {
+pub(super) struct Window<'f> {
     file: &'f dyn DiskFile,
     size: u64,
     bytes: Vec<u8>,
@@ -311,12 +311,12 @@ struct Window<'f> {
 }
 
 impl<'f> Window<'f> {
-    fn new(file: &'f dyn DiskFile, size: u64) -> Self {
+    pub(super) fn new(file: &'f dyn DiskFile, size: u64) -> Self {
         Self { file, size, bytes: Vec::new(), at: 0 }
     }
 
     /// `len` bytes from `position`, which must lie within the file.
-    fn bytes(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+    pub(super) fn bytes(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
         let inside = position >= self.at && position + len as u64 <= self.at + self.bytes.len() as u64;
         if !inside {
             let rest = usize::try_from(self.size.saturating_sub(position)).unwrap_or(usize::MAX);

@@ -1,11 +1,15 @@
 //! What leaves a log: segments past their time or the log's size, records before a moved start, the log itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Boundary, Core, Log, Retained, Writer};
 use crate::storage::segment::Segment;
 use crate::storage::{LogSettings, StorageError, checkpoint, held};
+
+/// The ending of files of deleted segments that stay for `file.delete.delay.ms` (Kafka's too).
+pub(super) const DELETED: &str = ".deleted";
 
 impl Log {
     /// Removes segments that retention by time or size, or the log start, has passed and that lie wholly below `upto` (the
@@ -119,10 +123,10 @@ impl Log {
             segment.set_dirty(false);
             segment.close();
             let path = segment.path("log");
-            disk.remove(&path).map_err(StorageError::io("removing", &path))?;
+            self.let_file_go(path.clone()).map_err(StorageError::io("removing", &path))?;
             for extension in ["index", "timeindex", "txnindex"] {
                 // Missing is fine; anything else left over costs a little space and is never read.
-                let _ = disk.remove(&segment.path(extension));
+                let _ = self.let_file_go(segment.path(extension));
             }
             done.segments += 1;
             done.bytes += segment.size();
@@ -130,6 +134,21 @@ impl Log {
         // What was said to be gone must not come back with the next power cut.
         disk.sync_dir(&self.dir).map_err(StorageError::io("syncing", &self.dir))?;
         Ok(done)
+    }
+
+    /// Removes a file now, or gives it another name under which [`crate::storage::Folder::purge`] finds it in time.
+    fn let_file_go(&self, path: PathBuf) -> std::io::Result<()> {
+        let disk = self.folder.disk();
+        let delay = self.settings().file_delete_delay_ms;
+        if delay <= 0 {
+            return disk.remove(&path);
+        }
+        let mut aside = path.clone().into_os_string();
+        aside.push(DELETED);
+        let aside = PathBuf::from(aside);
+        disk.rename(&path, &aside)?;
+        self.folder.doom(aside, self.folder.clock().wall_ms().saturating_add(delay));
+        Ok(())
     }
 
     /// Moves the log start forward (DeleteRecords); durable when this returns. An offset below the log start changes
@@ -189,6 +208,8 @@ impl Log {
             }
             _ => {
                 self.folder.remove_entry(&self.name);
+                // A topic made again under this name begins at 0; a line that stays is not believed beyond its log.
+                let _ = self.folder.forget_cleaned(&self.partition);
                 Ok(())
             }
         }

@@ -18,8 +18,18 @@ impl Log {
     /// `Io`. Damaged batches are passed over.
     pub fn lookup_time(&self, timestamp: i64, upto: i64) -> Result<Option<TimedOffset>, StorageError> {
         let core = self.core()?;
+        core.on_segments(|segments| self.lookup_in(core, segments, timestamp, upto))
+    }
+
+    fn lookup_in(
+        &self,
+        core: &Core,
+        segments: &[Arc<Segment>],
+        timestamp: i64,
+        upto: i64,
+    ) -> Result<Option<TimedOffset>, StorageError> {
         let (start, upto) = (self.log_start(), upto.min(self.log_end()));
-        for segment in core.segments().iter() {
+        for segment in segments {
             if segment.end() <= start || segment.size() == 0 || segment.stamps()?.max < timestamp {
                 continue;
             }
@@ -50,9 +60,18 @@ impl Log {
     /// `Io`, `Damaged`.
     pub fn max_timestamp(&self, upto: i64) -> Result<Option<TimedOffset>, StorageError> {
         let core = self.core()?;
+        core.on_segments(|segments| self.max_timestamp_in(core, segments, upto))
+    }
+
+    fn max_timestamp_in(
+        &self,
+        core: &Core,
+        segments: &[Arc<Segment>],
+        upto: i64,
+    ) -> Result<Option<TimedOffset>, StorageError> {
         let start = self.log_start();
         let mut best: Option<(Arc<Segment>, super::super::segment::Stamps)> = None;
-        for segment in core.segments().iter().filter(|segment| segment.end() > start && segment.size() > 0) {
+        for segment in segments.iter().filter(|segment| segment.end() > start && segment.size() > 0) {
             let stamps = segment.stamps()?;
             if stamps.max >= 0 && best.as_ref().is_none_or(|(_, best)| stamps.max > best.max) {
                 best = Some((Arc::clone(segment), stamps));

@@ -1,8 +1,8 @@
 //! The APIs of groups and their offsets; a table, no behaviour of its own.
 
 use super::super::{
-    describe_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups, offset_commit,
-    offset_fetch, sync_group,
+    consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups, find_coordinator,
+    heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete, offset_fetch, sync_group,
 };
 use super::family;
 
@@ -16,4 +16,8 @@ family! { broker, peer, header:
     SyncGroup => |asked| sync_group::handle(broker, peer, header, asked);
     DescribeGroups => |asked| describe_groups::handle(broker, peer, header, asked);
     ListGroups => |asked| list_groups::handle(broker, peer, header, asked);
+    DeleteGroups => |asked| delete_groups::handle(broker, peer, header, asked);
+    OffsetDelete => |asked| offset_delete::handle(broker, peer, header, asked);
+    ConsumerGroupHeartbeat => |asked| consumer_group_heartbeat::handle(broker, peer, header, asked);
+    ConsumerGroupDescribe => |asked| consumer_group_describe::handle(broker, peer, header, asked);
 }

@@ -30,11 +30,6 @@ impl<'a> Draft<'a> {
         self.durable.consumers.get(self.id).unwrap_or(&NONE)
     }
 
-    /// Adds a record of any kind.
-    pub(super) fn record(&mut self, record: GroupRecord) {
-        self.records.push(record);
-    }
-
     /// Adds a record of the group.
     pub(super) fn put(&mut self, change: Change) {
         let record = GroupRecord::Consumer { group: Arc::clone(self.id), change };

@@ -16,8 +16,6 @@ mod range;
 mod reconcile;
 mod regex;
 pub(super) mod soft;
-#[cfg(test)]
-mod tests;
 mod uniform;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +26,8 @@ use crate::model::id::TopicId;
 use super::request::Protocol;
 use super::topics::Topics;
 
-pub use assign::{Assignor, Assignors};
+pub(super) use assign::Assignor;
+pub use assign::Assignors;
 pub(super) use change::Change;
 pub(super) use offsets::may_commit_for;
 
@@ -280,11 +279,6 @@ impl ConsumerGroup {
         self.members.values().any(|member| self.subscribed(&member.profile).any(|name| &**name == topic))
     }
 
-    /// Whether every member speaks the classic protocol.
-    pub(super) fn all_classic(&self) -> bool {
-        self.members.values().all(|member| member.profile.classic.is_some())
-    }
-
     /// Kafka's name of the group's state.
     pub(super) fn state(&self) -> &'static str {
         let settled = |member: &Member| {
@@ -305,4 +299,36 @@ impl ConsumerGroup {
 /// The partitions of `owned` without their epochs.
 pub(super) fn without_epochs(owned: &Owned) -> Parts {
     owned.iter().map(|(topic, partitions)| (*topic, partitions.keys().copied().collect())).collect()
+}
+
+#[cfg(test)]
+impl ConsumerGroup {
+    /// What holds of a group after every decision.
+    pub(super) fn assert_sound(&self) {
+        let mut owned = 0;
+        for (id, member) in &self.members {
+            let has = &member.current;
+            for (topic, partitions) in has.assigned.iter().chain(&has.revoking) {
+                assert!(!partitions.is_empty());
+                for partition in partitions.keys() {
+                    owned += 1;
+                    assert_eq!(self.owners[topic].get(partition), Some(id), "a partition has one owner");
+                }
+            }
+            assert_eq!(has.state == MemberState::Unrevoked, !has.revoking.is_empty());
+            assert!(has.epoch <= self.epoch);
+        }
+        assert_eq!(owned, self.owners.values().map(BTreeMap::len).sum::<usize>(), "no owner is forgotten");
+        let mut given = BTreeSet::new();
+        for (id, parts) in &self.target {
+            assert!(self.members.contains_key(id));
+            for (topic, partitions) in parts {
+                assert!(partitions.iter().all(|at| given.insert((*topic, *at))), "a target gives each once");
+            }
+        }
+        assert!(self.target_epoch <= self.epoch && self.epoch > 0);
+        assert!(
+            self.statics.iter().all(|(name, id)| self.members[id].profile.instance_id.as_ref() == Some(name))
+        );
+    }
 }

@@ -57,3 +57,18 @@ impl Soft {
 pub(super) fn after(now: Now, ms: i32) -> i64 {
     now.mono_ms.saturating_add(i64::from(ms.max(0)))
 }
+
+#[cfg(test)]
+impl Soft {
+    /// What holds of it after every decision.
+    pub(in super::super) fn assert_sound(&self, group: &ConsumerGroup) {
+        assert!(self.sessions.keys().eq(group.members.keys()), "silence ends every membership");
+        assert!(
+            self.deadline().is_none_or(|at| self.wake_at.is_some_and(|wake| wake <= at)),
+            "nobody oversleeps"
+        );
+        for id in self.joins.keys().chain(self.syncs.keys()).chain(self.revocations.keys()) {
+            assert!(group.members.contains_key(id));
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Scenarios of consumer groups over the pure core.
