@@ -52,7 +52,7 @@ impl World {
         let world = Self { folder, turn };
         if world.turn.is_some() {
             // What the case before left: the names of topics are the same in all of them.
-            world.sh("klog topic list -o name | grep -v ^__ | xargs -r klog topic delete -q -y").ok();
+            world.sh("klog topic list -o name | grep -vE '^__(consumer_offsets|transaction_state|share_group_state)$' | xargs -r klog topic delete -q -y").ok();
         }
         world
     }

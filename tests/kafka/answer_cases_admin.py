@@ -216,7 +216,7 @@ def alter_user_scram_credentials(pair, v):
 
 
 def describe_quorum(pair, v):
-    aside = ("highWatermark", "leaderEpoch", "logEndOffset", "listeners", "nodes")
+    aside = ("highWatermark", "leaderEpoch", "logEndOffset", "listeners", "nodes", "replicaDirectoryId")
     pair.ask("of the metadata", {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 0}]}]}, ignore=aside)
     pair.ask("of no such partition", {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 9}]}]}, ignore=aside)
     pair.ask("of another topic", {"topics": [{"topicName": "full", "partitions": [{"partitionIndex": 0}]}]}, ignore=aside)

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 
+import places
+
 
 def test_kafka_reads_klogs_files(world):
     topic = "dumped"
@@ -148,7 +150,7 @@ def test_klog_lists_batches_as_kafka_does(world):
     if known.returncode != 0:
         print("left out: this klog has no segment dump")
         return
-    fixtures = os.path.join(HERE, "../fixtures/kafka")
+    fixtures = os.path.join(places.HERE, "../fixtures/kafka")
     theirs = dumped(world, sorted(glob.glob(os.path.join(rolled_topic(world, "batches"), "*.log"))))
     for text in sorted(glob.glob(os.path.join(fixtures, "dumps", "*.txt"))):
         with open(text) as text:

@@ -46,20 +46,31 @@ class Tools:
     def __init__(self, libs, address):
         self.address = address
         classes = os.pathsep.join([compiled(libs), os.path.join(os.path.abspath(libs), "*")])
-        command = ["java", "-Xmx512M", "-XX:TieredStopAtLevel=1", "-cp", classes, "Tools"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        self.command = ["java", "-Xmx512M", "-XX:TieredStopAtLevel=1", "-cp", classes]
+        self.process = None
 
     def call(self, main, *arguments, stdin=b""):
         """What a tool ends with: exit code, stdout, stderr."""
+        if not self.process:
+            self.process = subprocess.Popen(
+                [*self.command, "Tools"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
         command = {"main": main, "args": [str(one) for one in arguments], "stdin": base64.b64encode(stdin).decode()}
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        assert answer, f"the JVM ended during {main} {arguments}"
+        if not answer:
+            self.process.wait(20)
+            self.process = None
+            raise AssertionError(f"the JVM ended during {main} {arguments}")
         answer = json.loads(answer)
         return answer["code"], answer["out"], answer["err"]
+
+    def alone(self, main, *arguments):
+        """The stdout of a tool that ends the whole JVM, and so has one of its own."""
+        done = subprocess.run([*self.command, main, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (main, arguments, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout
 
     def ok(self, main, *arguments, stdin=b""):
         """The stdout of a tool that must end well."""
@@ -78,6 +89,8 @@ class Tools:
         return out + err
 
     def stop(self):
+        if not self.process:
+            return
         self.process.stdin.close()
         try:
             self.process.wait(20)
