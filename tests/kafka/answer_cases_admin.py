@@ -210,6 +210,7 @@ def alter_user_scram_credentials(pair, v):
         pair.ask(case, {"deletions": [], "upsertions": [{**good, **change}]})
     pair.ask("both at once", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": [good]})
     pair.ask("twice", {"deletions": [], "upsertions": [good, good]})
+    pair.ask("in two mechanisms", {"deletions": [], "upsertions": [good, {**good, "mechanism": 2}]})
     pair.ask("deleted", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": []})
     pair.ask("deleted again", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": []})
     pair.ask("none", {"deletions": [], "upsertions": []})

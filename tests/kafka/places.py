@@ -101,12 +101,10 @@ class Tools:
 class OpenKafka:
     """An Apache Kafka that lets everybody in."""
 
-    def __init__(self, libs, folder):
+    def __init__(self, libs, folder, settings=brokers.PLAIN_SETTINGS):
         (address,) = (f"127.0.0.1:{port}" for port in brokers.free_ports(1))
         os.makedirs(folder)
-        self.broker = brokers.Kafka(
-            libs, os.path.join(folder, "open"), [("PLAIN", address, "PLAINTEXT")], brokers.PLAIN_SETTINGS
-        )
+        self.broker = brokers.Kafka(libs, os.path.join(folder, "open"), [("PLAIN", address, "PLAINTEXT")], settings)
         self.world = {"kind": "kafka", "plain": address}
         try:
             until(self.broker.started, 180, "Kafka has started")
