@@ -424,9 +424,9 @@ async fn features_are_finalized_and_kept() {
         ..Default::default()
     };
     for (level, way, validate_only, code, left) in [
-        (0, 1, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
-        (2, 1, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
-        (1, 7, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
+        (0, 1, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
+        (2, 1, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
+        (1, 7, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
         (0, 2, true, ErrorCode::NONE, 1),
         (0, 2, false, ErrorCode::NONE, 0),
     ] {
