@@ -14,15 +14,25 @@ from places import compiled
 # Fields whose values are each broker's own. What is compared is whether they are there at all.
 IDS = """topicId memberId leader clusterId host port producerId clientHost coordinator directoryId replicaDirectoryId
 brokerEpoch sessionId voterDirectoryId""".split()
-TIMES = "lastTimestamp lastFetchTimestamp lastCaughtUpTimestamp throttleTimeMs finalizedFeaturesEpoch groupEpoch".split()
+TIMES = (
+    "lastTimestamp lastFetchTimestamp lastCaughtUpTimestamp throttleTimeMs finalizedFeaturesEpoch groupEpoch".split()
+)
 SIZES = "partitionSize totalBytes usableBytes logDir highWatermarkOfMetadata".split()
 # Not compared: words for people, with or without them.
 TEXTS = "errorMessage documentation".split()
 
 # (API, case, reason): differences that are meant.
 MEANT = [
-    ("ApiVersions", r".*", "klog has fewer APIs: delegation tokens, telemetry, share and streams groups, quotas, transactions and the quorum's own are not served"),
-    ("no API", r"(no|half|a|an|one|text|all) .*", "the answer to a short ApiVersions request lists the APIs, and klog has fewer"),
+    (
+        "ApiVersions",
+        r".*",
+        "klog has fewer APIs: delegation tokens, telemetry, share and streams groups, quotas, transactions and the quorum's own are not served",
+    ),
+    (
+        "no API",
+        r"(no|half|a|an|one|text|all) .*",
+        "the answer to a short ApiVersions request lists the APIs, and klog has fewer",
+    ),
     ("no API", r"key .*", "APIs that only one of them serves"),
     ("Produce", r"no records", "Kafka never answers"),
     ("Produce", r"transactional .*", "transactions come with a later issue"),
@@ -30,7 +40,11 @@ MEANT = [
     ("FindCoordinator", r"of a transaction .*", "transactions come with a later issue"),
     ("Metadata", r"without a name or an id", "a server error of Kafka's"),
     ("IncrementalAlterConfigs", r"an operation that is none", "a server error of Kafka's"),
-    ("DescribeAcls", r".*", "klog takes rules before anybody must authenticate; Kafka without an authoriser takes none, and closes at a kind it does not know"),
+    (
+        "DescribeAcls",
+        r".*",
+        "klog takes rules before anybody must authenticate; Kafka without an authoriser takes none, and closes at a kind it does not know",
+    ),
     ("CreateAcls", r".*", "as above"),
     ("DeleteAcls", r".*", "as above"),
 ]
@@ -145,7 +159,11 @@ def normal(value, ignore, name=None):
         # Kafka 4.3's feature of eligible leaders makes this a setting of the whole cluster.
         if value.get("name") == "min.insync.replicas" and "configSource" in value:
             return {"name": "min.insync.replicas"}
-        kept = {key: normal(one, ignore, key) for key, one in value.items() if key not in ignore and key not in TEXTS and key != "why"}
+        kept = {
+            key: normal(one, ignore, key)
+            for key, one in value.items()
+            if key not in ignore and key not in TEXTS and key != "why"
+        }
         if "unsupported" in kept:
             return {"unsupported": True}
         return kept
@@ -187,7 +205,9 @@ def test_both_answer_alike(world):
         version, command, klog, kafka = found[-1]
         versions = ",".join(str(one[0]) for one in found)
         asked = brief({key: one for key, one in command.items() if key in ("body", "frame", "cut", "extra")})
-        wrong.append(f"{api} {case} (versions {versions})\n  asked {asked}\n  klog  {brief(klog)}\n  kafka {brief(kafka)}")
+        wrong.append(
+            f"{api} {case} (versions {versions})\n  asked {asked}\n  klog  {brief(klog)}\n  kafka {brief(kafka)}"
+        )
     for row in FAULTS:
         print(f"known fault: {row[0]} {row[1]}")
         if row not in known:

@@ -53,7 +53,11 @@ class Tools:
         """What a tool ends with: exit code, stdout, stderr."""
         if not self.process:
             self.process = subprocess.Popen(
-                [*self.command, "Tools"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                [*self.command, "Tools"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
             )
         command = {"main": main, "args": [str(one) for one in arguments], "stdin": base64.b64encode(stdin).decode()}
         self.process.stdin.write(json.dumps(command) + "\n")

@@ -26,7 +26,11 @@ def main():
     import files
     import tools
 
-    tests = tools.TESTS if options.against == "kafka" else answers.TESTS + tools.TESTS + commands_on_kafka.TESTS + files.TESTS
+    tests = (
+        tools.TESTS
+        if options.against == "kafka"
+        else answers.TESTS + tools.TESTS + commands_on_kafka.TESTS + files.TESTS
+    )
     world = places.World(options.klog, options.libs, options.against)
     try:
         passed, failed = places.run_tests(tests, options.only, world)

@@ -8,7 +8,11 @@ import re
 
 T = "org.apache.kafka.tools."
 TOPICS, ACLS, CONFIGS = T + "TopicCommand", T + "AclCommand", "kafka.admin.ConfigCommand"
-PRODUCER, CONSUMER, GROUPS = T + "ConsoleProducer", T + "consumer.ConsoleConsumer", T + "consumer.group.ConsumerGroupCommand"
+PRODUCER, CONSUMER, GROUPS = (
+    T + "ConsoleProducer",
+    T + "consumer.ConsoleConsumer",
+    T + "consumer.group.ConsumerGroupCommand",
+)
 OFFSETS, FEATURES, QUORUM = T + "GetOffsetShell", T + "FeatureCommand", T + "MetadataQuorumCommand"
 REASSIGN = T + "reassign.ReassignPartitionsCommand"
 
@@ -26,7 +30,9 @@ def described(text):
 
 def read_all(tools, topic, count, *options):
     """What the console consumer reads from the beginning."""
-    out = tools.at(CONSUMER, "--topic", topic, "--from-beginning", "--max-messages", count, "--timeout-ms", 30000, *options)
+    out = tools.at(
+        CONSUMER, "--topic", topic, "--from-beginning", "--max-messages", count, "--timeout-ms", 30000, *options
+    )
     return out.splitlines()
 
 
@@ -96,9 +102,19 @@ def test_consumer_groups(world):
     plan = tools.at(GROUPS, *reset, "--to-earliest", "--dry-run")
     assert sorted(row[-2:] for row in rows(plan, "g1", "grouped")) == [["0", "0"], ["1", "0"]], plan
     assert "CURRENT-OFFSET" in tools.at(GROUPS, "--describe", "--group", "g1")
-    assert [row[3] for row in rows(tools.at(GROUPS, "--describe", "--group", "g1"), "g1")] == ["4", "4"], "a dry run moves nothing"
-    for where, want in [(["--to-earliest"], "0"), (["--shift-by", 3], "3"), (["--to-offset", 1], "1"), (["--to-latest"], "4"),
-                        (["--to-datetime", "2020-01-01T00:00:00.000"], "0"), (["--by-duration", "P1D"], "0"), (["--to-current"], "0")]:
+    assert [row[3] for row in rows(tools.at(GROUPS, "--describe", "--group", "g1"), "g1")] == [
+        "4",
+        "4",
+    ], "a dry run moves nothing"
+    for where, want in [
+        (["--to-earliest"], "0"),
+        (["--shift-by", 3], "3"),
+        (["--to-offset", 1], "1"),
+        (["--to-latest"], "4"),
+        (["--to-datetime", "2020-01-01T00:00:00.000"], "0"),
+        (["--by-duration", "P1D"], "0"),
+        (["--to-current"], "0"),
+    ]:
         plan = tools.at(GROUPS, *reset, *where, "--execute")
         assert {row[3] for row in rows(plan, "g1", "grouped")} == {want}, (where, plan)
     text = tools.at(GROUPS, "--describe", "--group", "g1", "--offsets")
@@ -117,7 +133,9 @@ def test_a_group_with_members_is_described_and_kept(world):
     world.to(tools.address, "topic", "create", "live", "-p", "2")
     member = world.start(tools.address, "consume", "live", "-g", "lg")
     try:
-        world.until(lambda: len(rows(tools.at(GROUPS, "--describe", "--group", "lg", "--members"), "lg")) == 1, 20, "one member")
+        world.until(
+            lambda: len(rows(tools.at(GROUPS, "--describe", "--group", "lg", "--members"), "lg")) == 1, 20, "one member"
+        )
         row = rows(tools.at(GROUPS, "--describe", "--group", "lg", "--members", "--verbose"), "lg")[0]
         assert row[4] == "2" and "live(0,1)" in "".join(row).replace(" ", "") or "live:0,1" in "".join(row), row
         assert rows(tools.at(GROUPS, "--describe", "--group", "lg", "--state"), "lg")[0][-2:] == ["Stable", "1"]
@@ -169,7 +187,14 @@ def test_offsets_and_deleting_records(world):
         json.dump({"version": 1, "partitions": [{"topic": "trimmed", "partition": 1, "offset": 15000}]}, out)
     text = tools.at(T + "DeleteRecordsCommand", "--offset-json-file", want)
     assert "low_watermark: 15000" in text, text
-    for time, offset in [("earliest", 15000), ("-2", 15000), ("latest", 20000), ("-1", 20000), ("max-timestamp", None), ("-4", 15000)]:
+    for time, offset in [
+        ("earliest", 15000),
+        ("-2", 15000),
+        ("latest", 20000),
+        ("-1", 20000),
+        ("max-timestamp", None),
+        ("-4", 15000),
+    ]:
         text = tools.at(OFFSETS, "--topic-partitions", "trimmed:1", "--time", time)
         assert offset is None or text.split() == [f"trimmed:1:{offset}"], (time, text)
     assert "trimmed:1:20000" in tools.at(OFFSETS).split()
@@ -191,7 +216,12 @@ def test_log_dirs(world):
 def test_what_the_broker_is(world):
     tools = world.tools
     text = tools.at(T + "BrokerApiVersionsCommand")
-    assert "(id: 1" in text and "Produce(0): 0 to 13" in text and "UNSUPPORTED" in text.upper() or "Fetch(1): 4 to 18" in text, text
+    assert (
+        "(id: 1" in text
+        and "Produce(0): 0 to 13" in text
+        and "UNSUPPORTED" in text.upper()
+        or "Fetch(1): 4 to 18" in text
+    ), text
     assert "usable: 18" in next(line for line in text.splitlines() if "Fetch(1)" in line), text
     assert "Cluster ID: " in tools.alone(T + "ClusterTool", "cluster-id", "--bootstrap-server", tools.address)
     text = tools.at(FEATURES, "describe")
@@ -211,7 +241,9 @@ def test_what_the_broker_is(world):
         json.dump({"version": 1, "partitions": [{"topic": "told", "partition": 0, "replicas": [1]}]}, out)
     text = tools.at(REASSIGN, "--reassignment-json-file", plan, "--execute")
     assert "Successfully started partition reassignment" in text, text
-    world.until(lambda: "is completed" in tools.at(REASSIGN, "--reassignment-json-file", plan, "--verify"), 20, "reassigned")
+    world.until(
+        lambda: "is completed" in tools.at(REASSIGN, "--reassignment-json-file", plan, "--verify"), 20, "reassigned"
+    )
     text = tools.at(T + "TransactionsCommand", "describe-producers", *partition)
     assert "ProducerId" in text, text
 
@@ -231,11 +263,34 @@ def test_performance_and_verifiable_tools(world):
     events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert sum(event["name"] == "producer_send_success" for event in events) == 500, events[-1]
     assert events[-1]["name"] == "tool_data" and events[-1]["acked"] == 500, events[-1]
-    text = tools.alone(T + "VerifiableConsumer", *at, "--topic", "verified", "--group-id", "vg", "--max-messages", 500, "--reset-policy", "earliest")
+    text = tools.alone(
+        T + "VerifiableConsumer",
+        *at,
+        "--topic",
+        "verified",
+        "--group-id",
+        "vg",
+        "--max-messages",
+        500,
+        "--reset-policy",
+        "earliest",
+    )
     events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert sum(event["count"] for event in events if event["name"] == "records_consumed") == 500, events[-1]
     assert any(event["name"] == "offsets_committed" and event["success"] for event in events), events
-    text = tools.ok(T + "EndToEndLatency", "--bootstrap-server", tools.address, "--topic", "perf", "--num-records", 100, "--producer-acks", 1, "--record-size", 20)
+    text = tools.ok(
+        T + "EndToEndLatency",
+        "--bootstrap-server",
+        tools.address,
+        "--topic",
+        "perf",
+        "--num-records",
+        100,
+        "--producer-acks",
+        1,
+        "--record-size",
+        20,
+    )
     assert "Avg latency" in text, text
 
 
@@ -263,24 +318,49 @@ def test_users_and_rules(world):
     at(TOPICS, "--create", "--topic", "ruled")
 
     def bobs(main, *arguments, stdin=b""):
-        option = {PRODUCER: "--producer.config", CONSUMER: "--consumer.config"}.get(main, "--command-config")
-        return tools.call(main, "--bootstrap-server", address, option, bob, *arguments, stdin=stdin)
+        return tools.call(main, "--bootstrap-server", address, "--command-config", bob, *arguments, stdin=stdin)
+
+    def written():
+        return at(OFFSETS, "--topic", "ruled").split() != ["ruled:0:0"]
 
     code, out, err = bobs(TOPICS, "--describe", "--topic", "ruled")
     assert code != 0 and "does not exist" in out + err, (code, out, err)
     rule = ["--allow-principal", "User:bob", "--topic", "ruled"]
-    at(ACLS, "--add", *rule, "--operation", "Read", "--operation", "Describe")
+    at(ACLS, "--add", *rule, "--operation", "Read", "--operation", "DescribeConfigs")
     text = at(ACLS, "--list", "--topic", "ruled")
     assert "principal=User:bob, host=*, operation=READ, permissionType=ALLOW" in text, text
     world.until(lambda: bobs(TOPICS, "--describe", "--topic", "ruled")[0] == 0, 10, "bob may describe")
-    code, out, err = bobs(PRODUCER, "--topic", "ruled", stdin=b"x\n")
-    assert "TopicAuthorization" in out + err or code != 0, (code, out, err)
+    # The tool ends well and writes its error to a log: what counts is what came.
+    bobs(PRODUCER, "--topic", "ruled", stdin=b"x\n")
+    assert not written(), "bob may not write"
     at(ACLS, "--add", *rule, "--producer")
-    world.until(lambda: "TopicAuthorization" not in "".join(map(str, bobs(PRODUCER, "--topic", "ruled", stdin=b"x\n"))), 10, "bob may write")
-    at(ACLS, "--add", "--allow-principal", "User:bob", "--group", "team-", "--resource-pattern-type", "prefixed", "--operation", "Read")
+    world.until(lambda: bobs(PRODUCER, "--topic", "ruled", stdin=b"x\n") and written(), 30, "bob may write")
+    at(
+        ACLS,
+        "--add",
+        "--allow-principal",
+        "User:bob",
+        "--group",
+        "team-",
+        "--resource-pattern-type",
+        "prefixed",
+        "--operation",
+        "Read",
+    )
     text = at(ACLS, "--list", "--principal", "User:bob")
     assert "name=team-, patternType=PREFIXED" in text, text
-    code, out, err = bobs(CONSUMER, "--topic", "ruled", "--from-beginning", "--group", "team-1", "--max-messages", 1, "--timeout-ms", 20000)
+    code, out, err = bobs(
+        CONSUMER,
+        "--topic",
+        "ruled",
+        "--from-beginning",
+        "--group",
+        "team-1",
+        "--max-messages",
+        1,
+        "--timeout-ms",
+        20000,
+    )
     assert out.split() == ["x"], (code, out, err)
     at(ACLS, "--remove", "--force", *rule)
     world.until(lambda: "User:bob" not in at(ACLS, "--list", "--topic", "ruled"), 10, "the rules are gone")
