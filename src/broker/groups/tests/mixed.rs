@@ -376,7 +376,7 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn consumers_share_everything_and_nothing_twice(
         operations in proptest::collection::vec(operation(Just(false)), 1..80),
