@@ -502,6 +502,7 @@ async fn epochs_end_where_the_next_begins() {
         (1, 1, (ErrorCode::NONE, 1, 3)),
         (2, -1, (ErrorCode::NONE, -1, -1)),
         (-1, -1, (ErrorCode::NONE, -1, -1)),
+        (-2, -1, (ErrorCode::NONE, -2, 0)),
         (0, 0, (ErrorCode::FENCED_LEADER_EPOCH, -1, -1)),
         (0, 9, (ErrorCode::UNKNOWN_LEADER_EPOCH, -1, -1)),
     ] {
