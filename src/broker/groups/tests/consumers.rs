@@ -226,7 +226,7 @@ fn a_static_member_comes_back_to_what_it_had() {
     let back = world.beat(named("b")).unwrap();
     assert_eq!(
         (back.epoch, back.assignment),
-        (2, Some(parts(&[("t", &[0])]))),
+        (3, Some(parts(&[("t", &[0])]))),
         "it is new, so it has nothing to give back"
     );
     assert_eq!(world.beat(beat("c", 3)).unwrap().assignment, Some(parts(&[("t", &[1])])));
