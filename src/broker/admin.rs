@@ -32,38 +32,21 @@ impl Broker {
         let decided = decide(&self.state().catalog);
         let (answer, records) = decided.map_err(|refusal| BrokerError::Refused(Box::new(refusal)))?;
         if !records.is_empty() {
-            self.store(&[&records]).1?;
+            self.store(&records)?;
             self.apply(&records);
         }
         Ok(answer)
     }
 
-    /// Appends each group of records as one batch, whole or not at all, up to the first that fails, and syncs. Answers
-    /// how many groups are durable, and what failed: those are applied, whoever reads the log next sees the same.
-    pub(super) fn store(&self, groups: &[&[MetadataRecord]]) -> (usize, Result<(), BrokerError>) {
-        let now = self.clock.wall_ms();
-        let mut failed = Ok(());
-        let mut appended = 0;
-        for records in groups {
-            failed = self.append_records(records, now);
-            if failed.is_err() {
-                break;
-            }
-            appended += 1;
-        }
-        match self.metadata.log().sync() {
-            Ok(_) => (appended, failed),
-            // What the sync did not reach is cut off again.
-            Err(error) => (0, failed.and(Err(error.into()))),
-        }
-    }
-
-    fn append_records(&self, records: &[MetadataRecord], now: i64) -> Result<(), BrokerError> {
+    /// Appends the records as one batch, whole or not at all, and syncs.
+    pub(super) fn store(&self, records: &[MetadataRecord]) -> Result<(), BrokerError> {
         let encoded = records
             .iter()
             .map(|record| Ok(InternalRecord { key: None, value: Some(record.encode()?) }))
             .collect::<Result<Vec<_>, BrokerError>>()?;
-        self.metadata.append_internal(&encoded, now).map(|_| ())
+        self.metadata.append_internal(&encoded, self.clock.wall_ms())?;
+        self.metadata.log().sync()?;
+        Ok(())
     }
 
     pub(super) fn apply(&self, records: &[MetadataRecord]) {
@@ -86,24 +69,22 @@ impl Broker {
             });
             made.push(decided.map(|(topic, decided)| {
                 decided.iter().for_each(|record| beside.apply(record));
-                records.push(decided);
+                records.extend(decided);
                 topic
             }));
         }
-        let groups: Vec<&[MetadataRecord]> = records.iter().map(Vec::as_slice).collect();
-        if groups.is_empty() {
+        if records.is_empty() {
             return made;
         }
-        let (stored, failed) = match self.folder.sync() {
-            Ok(()) => self.store(&groups),
-            Err(error) => (0, Err(error.into())),
-        };
-        if let Err(error) = failed {
-            for done in made.iter_mut().filter(|done| done.is_ok()).skip(stored) {
+        // One batch: where a part of it could not be stored, no topic must be there at the next start.
+        if let Err(error) = self.folder.sync().map_err(BrokerError::from).and_then(|()| self.store(&records))
+        {
+            for done in made.iter_mut().filter(|done| done.is_ok()) {
                 *done = Err(error.clone().into());
             }
+            return made;
         }
-        self.apply(&records.get(..stored).unwrap_or_default().concat());
+        self.apply(&records);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for topic in made.iter().flatten() {
             topic.opened().for_each(Partition::touch);
@@ -158,7 +139,7 @@ impl Broker {
             grown.partition(index, &self.folder, &self.around).map_err(BrokerError::from)?;
         }
         self.folder.sync().map_err(BrokerError::from)?;
-        self.store(&[&records]).1?;
+        self.store(&records)?;
         self.apply(&records);
         (old..count).filter_map(|index| grown.opened_at(index)).for_each(Partition::touch);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +188,7 @@ impl Broker {
     pub fn delete_topic(&self, name: &str) -> Result<(), AdminError> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.state().catalog.delete_topic(name)?;
-        self.store(&[&records]).1?;
+        self.store(&records)?;
         self.apply(&records);
         let topic = self.state.write().unwrap_or_else(PoisonError::into_inner).live.remove(name);
         let Some(topic) = topic else { return Ok(()) };

@@ -74,7 +74,7 @@ impl Broker {
         if validate_only || records.is_empty() {
             return Ok(());
         }
-        self.store(&[&records]).1?;
+        self.store(&records)?;
         self.apply(&records);
         match kind {
             ResourceKind::Topic => self.topic_altered(name, wanted),

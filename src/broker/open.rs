@@ -114,9 +114,12 @@ impl Broker {
         if !registered || !self.folder.was_clean() {
             let incarnation = self.random.id().map_err(|_| OpenError::Random)?;
             self.folder.sync()?;
-            self.change(|catalog| Ok(((), catalog.register(self.node_id, incarnation))))?;
-        }
-        if !self.state().catalog.first_features().is_empty() {
+            self.change(|catalog| {
+                let mut records = catalog.register(self.node_id, incarnation);
+                records.extend(catalog.first_features());
+                Ok(((), records))
+            })?;
+        } else if !self.state().catalog.first_features().is_empty() {
             self.change(|catalog| Ok(((), catalog.first_features())))?;
         }
         self.make_live();

@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 /// How long a command of a test may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Topics that a broker makes for itself.
+const INTERNAL: &str = "^__(consumer_offsets|transaction_state|share_group_state)$";
+
 /// The turn of a case at the broker that all of them share.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -51,8 +54,11 @@ impl World {
         let turn = shared_broker().map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner));
         let world = Self { folder, turn };
         if world.turn.is_some() {
-            // What the case before left: the names of topics are the same in all of them.
-            world.sh("klog topic list -o name | grep -v ^__ | xargs -r klog topic delete -q -y").ok();
+            // What the case before left: the names of topics and groups are the same in all of them.
+            world.sh(&format!("klog topic list -o name | grep -vE '{INTERNAL}' | xargs -r klog topic delete -q -y --if-exists")).ok();
+            // A member that was killed is there until its session ends.
+            let groups = "klog group list -o name | xargs -r klog group delete -q -y --if-exists";
+            until("no group is left", || world.sh(groups).done().status == 0);
         }
         world
     }

@@ -11,7 +11,9 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Base64;
+import java.util.List;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -32,19 +34,28 @@ public final class Tools {
         }
     }
 
+    /** What the tool at hand asked for first: some catch what its end throws and ask again, for 1. */
+    private static Integer asked;
+
+    /** What the tool at hand wants done at the end of the process. */
+    private static final List<Runnable> HOOKS = new ArrayList<>();
+
     private Tools() {}
+
+    private static void end(int code) {
+        if (asked == null) {
+            asked = code;
+        }
+        throw new Ended(code);
+    }
 
     public static void main(String[] arguments) throws Exception {
         ObjectMapper json = new ObjectMapper();
         PrintStream answers = System.out;
         InputStream commands = System.in;
-        Exit.setExitProcedure((code, message) -> {
-            throw new Ended(code);
-        });
-        Exit.setHaltProcedure((code, message) -> {
-            throw new Ended(code);
-        });
-        Exit.setShutdownHookAdder((name, hook) -> { });
+        Exit.setExitProcedure((code, message) -> end(code));
+        Exit.setHaltProcedure((code, message) -> end(code));
+        Exit.setShutdownHookAdder((name, hook) -> HOOKS.add(hook));
         BufferedReader lines = new BufferedReader(new InputStreamReader(commands, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             answers.println(json.writeValueAsString(answer(json, json.readTree(line))));
@@ -63,6 +74,7 @@ public final class Tools {
         System.setIn(new ByteArrayInputStream(Base64.getDecoder().decode(command.get("stdin").asText())));
         System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        asked = null;
         int code = 0;
         try {
             Class<?> tool = Class.forName(command.get("main").asText());
@@ -70,6 +82,13 @@ public final class Tools {
         } catch (InvocationTargetException thrown) {
             code = code(thrown.getCause());
         }
+        code = asked == null ? code : asked;
+        for (Runnable hook : HOOKS) {
+            Thread last = new Thread(hook);
+            last.start();
+            last.join(10_000);
+        }
+        HOOKS.clear();
         System.out.flush();
         System.err.flush();
         return json.createObjectNode().put("code", code).put("out", out.toString(StandardCharsets.UTF_8))

@@ -3,38 +3,119 @@ clients do send, then the same with bytes missing and bytes too many. Each funct
 version set; it must never look at who answers.
 """
 
+import time
+
 TIME = 1_700_000_000_000
+# Producers are forgotten by the time of their last batch.
+NOW = int(time.time() * 1000)
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 LOST_ID = "abcdefghijklmnopqrstuv"[:21] + "w"
 
 KEYS = {
-    "Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "OffsetCommit": 8, "OffsetFetch": 9, "FindCoordinator": 10,
-    "JoinGroup": 11, "Heartbeat": 12, "LeaveGroup": 13, "SyncGroup": 14, "DescribeGroups": 15, "ListGroups": 16,
-    "SaslHandshake": 17, "ApiVersions": 18, "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21,
-    "InitProducerId": 22, "OffsetForLeaderEpoch": 23, "DescribeAcls": 29, "CreateAcls": 30, "DeleteAcls": 31,
-    "DescribeConfigs": 32, "AlterConfigs": 33, "AlterReplicaLogDirs": 34, "DescribeLogDirs": 35, "SaslAuthenticate": 36,
-    "CreatePartitions": 37, "DeleteGroups": 42, "ElectLeaders": 43, "IncrementalAlterConfigs": 44,
-    "AlterPartitionReassignments": 45, "ListPartitionReassignments": 46, "OffsetDelete": 47,
-    "DescribeUserScramCredentials": 50, "AlterUserScramCredentials": 51, "DescribeQuorum": 55, "UpdateFeatures": 57,
-    "DescribeCluster": 60, "DescribeProducers": 61, "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
-    "ListConfigResources": 74, "DescribeTopicPartitions": 75,
-}  # fmt: skip
+    "Produce": 0,
+    "Fetch": 1,
+    "ListOffsets": 2,
+    "Metadata": 3,
+    "OffsetCommit": 8,
+    "OffsetFetch": 9,
+    "FindCoordinator": 10,
+    "JoinGroup": 11,
+    "Heartbeat": 12,
+    "LeaveGroup": 13,
+    "SyncGroup": 14,
+    "DescribeGroups": 15,
+    "ListGroups": 16,
+    "SaslHandshake": 17,
+    "ApiVersions": 18,
+    "CreateTopics": 19,
+    "DeleteTopics": 20,
+    "DeleteRecords": 21,
+    "InitProducerId": 22,
+    "OffsetForLeaderEpoch": 23,
+    "DescribeAcls": 29,
+    "CreateAcls": 30,
+    "DeleteAcls": 31,
+    "DescribeConfigs": 32,
+    "AlterConfigs": 33,
+    "AlterReplicaLogDirs": 34,
+    "DescribeLogDirs": 35,
+    "SaslAuthenticate": 36,
+    "CreatePartitions": 37,
+    "DeleteGroups": 42,
+    "ElectLeaders": 43,
+    "IncrementalAlterConfigs": 44,
+    "AlterPartitionReassignments": 45,
+    "ListPartitionReassignments": 46,
+    "OffsetDelete": 47,
+    "DescribeUserScramCredentials": 50,
+    "AlterUserScramCredentials": 51,
+    "DescribeQuorum": 55,
+    "UpdateFeatures": 57,
+    "DescribeCluster": 60,
+    "DescribeProducers": 61,
+    "ConsumerGroupHeartbeat": 68,
+    "ConsumerGroupDescribe": 69,
+    "ListConfigResources": 74,
+    "DescribeTopicPartitions": 75,
+}
 
 VERSIONS = {
-    0: (3, 13), 1: (4, 18), 2: (1, 11), 3: (0, 13), 8: (2, 10), 9: (1, 10), 10: (0, 6), 11: (0, 9), 12: (0, 4), 13: (0, 5),
-    14: (0, 5), 15: (0, 6), 16: (0, 5), 17: (0, 1), 18: (0, 4), 19: (2, 7), 20: (1, 6), 21: (0, 2), 22: (0, 5), 23: (2, 4),
-    29: (1, 3), 30: (1, 3), 31: (1, 3), 32: (1, 4), 33: (0, 2), 34: (1, 2), 35: (1, 5), 36: (0, 2), 37: (0, 3), 42: (0, 2),
-    43: (0, 2), 44: (0, 1), 45: (0, 1), 46: (0, 0), 47: (0, 0), 50: (0, 0), 51: (0, 0), 55: (0, 2), 57: (0, 2), 60: (0, 2),
-    61: (0, 0), 68: (0, 1), 69: (0, 1), 74: (0, 1), 75: (0, 0),
-}  # fmt: skip
+    0: (3, 13),
+    1: (4, 18),
+    2: (1, 11),
+    3: (0, 13),
+    8: (2, 10),
+    9: (1, 10),
+    10: (0, 6),
+    11: (0, 9),
+    12: (0, 4),
+    13: (0, 5),
+    14: (0, 5),
+    15: (0, 6),
+    16: (0, 5),
+    17: (0, 1),
+    18: (0, 4),
+    19: (2, 7),
+    20: (1, 6),
+    21: (0, 2),
+    22: (0, 5),
+    23: (2, 4),
+    29: (1, 3),
+    30: (1, 3),
+    31: (1, 3),
+    32: (1, 4),
+    33: (0, 2),
+    34: (1, 2),
+    35: (1, 5),
+    36: (0, 2),
+    37: (0, 3),
+    42: (0, 2),
+    43: (0, 2),
+    44: (0, 1),
+    45: (0, 1),
+    46: (0, 0),
+    47: (0, 0),
+    50: (0, 0),
+    51: (0, 0),
+    55: (0, 2),
+    57: (0, 2),
+    60: (0, 2),
+    61: (0, 0),
+    68: (0, 1),
+    69: (0, 1),
+    74: (0, 1),
+    75: (0, 0),
+}
 
 ONE = {"of": [["k", "v", TIME]]}
 
 
 def prepare(pair):
     """What the cases find: a topic with ten records, an empty one, a group with offsets."""
-    topics = [{"name": name, "numPartitions": 2, "replicationFactor": 1, "configs": [{"name": "retention.ms", "value": "-1"}]}
-              for name in ("full", "empty", "trim", "ids")]
+    topics = [
+        {"name": name, "numPartitions": 2, "replicationFactor": 1, "configs": [{"name": "retention.ms", "value": "-1"}]}
+        for name in ("full", "empty", "trim", "ids")
+    ]
     pair.each("CreateTopics", 7, {"topics": topics, "timeoutMs": 10000})
     for topic in ("full", "empty", "trim", "ids"):
         found = [one["topics"][0]["topicId"] for one in pair.each("Metadata", 12, {"topics": [{"name": topic}]})]
@@ -42,7 +123,9 @@ def prepare(pair):
     records = {"of": [[f"k{n}", f"v{n}", TIME + 1000 * n] for n in range(10)]}
     for topic in ("full", "trim"):
         parts = [{"index": 0, "records": records}]
-        pair.each("Produce", 9, {"acks": -1, "timeoutMs": 10000, "topicData": [{"name": topic, "partitionData": parts}]})
+        pair.each(
+            "Produce", 9, {"acks": -1, "timeoutMs": 10000, "topicData": [{"name": topic, "partitionData": parts}]}
+        )
     for kind in (0, 1):
         for key in ("g", "other"):
             until_found(pair, kind, key)
@@ -51,8 +134,6 @@ def prepare(pair):
 
 
 def until_found(pair, kind, key):
-    import time
-
     for _ in range(100):
         said = pair.each("FindCoordinator", 3, {"key": key, "keyType": kind})
         if all(one["errorCode"] == 0 for one in said) or kind == 1:
@@ -87,8 +168,13 @@ def produce(pair, v):
     ask("bytes that are no batch", {"hex": "00" * 70}, topic="ids")
     ask("no records", None, topic="ids")
     ask("too large", {"of": [["k", "x" * 1_100_000, TIME]]}, topic="ids")
-    ask("a sequence without a producer", {**ONE, "sequence": 5, "producerEpoch": 0, "producerId": 123456}, topic="ids")
-    ask("transactional records without a transaction", {**ONE, "transactional": True, "producerId": 7, "producerEpoch": 0, "sequence": 0}, topic="ids")
+    now = {"of": [["k", "v", NOW]]}
+    ask("a sequence without a producer", {**now, "sequence": 5, "producerEpoch": 0, "producerId": 123456}, topic="ids")
+    ask(
+        "transactional records without a transaction",
+        {**ONE, "transactional": True, "producerId": 7, "producerEpoch": 0, "sequence": 0},
+        topic="ids",
+    )
     pair.ask("no topics", {"acks": -1, "timeoutMs": 5000, "topicData": []})
     pair.ask("no acks, no answer", {"acks": 0, "timeoutMs": 5000, "topicData": []}, silent=True, fresh=True)
 
@@ -98,7 +184,14 @@ def fetch(pair, v):
         place = {"topicId": "$id of " + topic if topic != "nowhere" else LOST_ID} if v >= 13 else {"topic": topic}
         epoch = {"currentLeaderEpoch": more.pop("currentLeaderEpoch")} if "currentLeaderEpoch" in more else {}
         parts = [{"partition": partition, "fetchOffset": offset, "partitionMaxBytes": bytes, **epoch}]
-        body = {"replicaId": -1, "maxWaitMs": 100, "minBytes": 1, "maxBytes": 1 << 20, "topics": [{**place, "partitions": parts}], **more}
+        body = {
+            "replicaId": -1,
+            "maxWaitMs": 100,
+            "minBytes": 1,
+            "maxBytes": 1 << 20,
+            "topics": [{**place, "partitions": parts}],
+            **more,
+        }
         if v >= 15:
             body.pop("replicaId")
         return pair.ask(case, body)
@@ -142,7 +235,14 @@ def list_offsets(pair, v):
     pair.ask("a partition twice", {"replicaId": -1, "topics": [{"name": "full", "partitions": parts}]})
     pair.ask("no topics", {"replicaId": -1})
     if v >= 2:
-        pair.ask("committed only", {"replicaId": -1, "isolationLevel": 1, "topics": [{"name": "full", "partitions": [{"partitionIndex": 0, "timestamp": -1}]}]})
+        pair.ask(
+            "committed only",
+            {
+                "replicaId": -1,
+                "isolationLevel": 1,
+                "topics": [{"name": "full", "partitions": [{"partitionIndex": 0, "timestamp": -1}]}],
+            },
+        )
 
 
 def metadata(pair, v):
@@ -197,21 +297,40 @@ def offset_fetch(pair, v):
     if v < 8:
         for group in ("g", "never seen", ""):
             named = group or "no name"
-            pair.ask(f"an offset of {named}", {"groupId": group, "topics": [{"name": "full", "partitionIndexes": [0, 1, 9]}, {"name": "nowhere", "partitionIndexes": [0]}]})
+            pair.ask(
+                f"an offset of {named}",
+                {
+                    "groupId": group,
+                    "topics": [
+                        {"name": "full", "partitionIndexes": [0, 1, 9]},
+                        {"name": "nowhere", "partitionIndexes": [0]},
+                    ],
+                },
+            )
             if v >= 2:
                 pair.ask(f"all of {named}", {"groupId": group, "topics": None})
             pair.ask(f"none of {named}", {"groupId": group, "topics": []})
         return
     names = [{"name": "full", "partitionIndexes": [0, 1, 9]}, {"name": "nowhere", "partitionIndexes": [0]}]
     if v >= 10:
-        names = [{"topicId": "$id of full", "partitionIndexes": [0, 1, 9]}, {"topicId": LOST_ID, "partitionIndexes": [0]}]
+        names = [
+            {"topicId": "$id of full", "partitionIndexes": [0, 1, 9]},
+            {"topicId": LOST_ID, "partitionIndexes": [0]},
+        ]
     for group in ("g", "never seen", ""):
         pair.ask(f"of {group or 'no name'}", {"groups": [{"groupId": group, "topics": names}]})
-        pair.ask(f"all of {group or 'no name'}", {"groups": [{"groupId": group, "topics": None}], "requireStable": True})
-    pair.ask("of two groups", {"groups": [{"groupId": "g", "topics": names}, {"groupId": "never seen", "topics": names}]})
+        pair.ask(
+            f"all of {group or 'no name'}", {"groups": [{"groupId": group, "topics": None}], "requireStable": True}
+        )
+    pair.ask(
+        "of two groups", {"groups": [{"groupId": "g", "topics": names}, {"groupId": "never seen", "topics": names}]}
+    )
     pair.ask("of no group", {"groups": []})
     if v >= 9:
-        pair.ask("of a member that is not there", {"groups": [{"groupId": "g", "memberId": "nobody", "memberEpoch": 1, "topics": names}]})
+        pair.ask(
+            "of a member that is not there",
+            {"groups": [{"groupId": "g", "memberId": "nobody", "memberEpoch": 1, "topics": names}]},
+        )
 
 
 def find_coordinator(pair, v):
@@ -266,7 +385,14 @@ def join_group(pair, v):
 
 def in_a_group(pair, group):
     """Brings a member into a group: its id is `$member`, the generation is 1."""
-    body = {"groupId": group, "memberId": "", "protocolType": "consumer", "protocols": protocols(), "sessionTimeoutMs": 30_000, "rebalanceTimeoutMs": 10_000}
+    body = {
+        "groupId": group,
+        "memberId": "",
+        "protocolType": "consumer",
+        "protocols": protocols(),
+        "sessionTimeoutMs": 30_000,
+        "rebalanceTimeoutMs": 10_000,
+    }
     said = pair.each("JoinGroup", 5, body)
     pair.keep("member", [one["memberId"] for one in said])
     pair.each("JoinGroup", 5, {**body, "memberId": "$member"})
@@ -284,7 +410,10 @@ def heartbeat(pair, v):
     pair.ask("a group that is not there", {"groupId": "never seen", "generationId": 1, "memberId": "nobody"})
     pair.ask("a group without a name", {"groupId": "", "generationId": 1, "memberId": "nobody"})
     if v >= 3:
-        pair.ask("an instance that is not there", {"groupId": group, "generationId": 1, "memberId": "$member", "groupInstanceId": "i"})
+        pair.ask(
+            "an instance that is not there",
+            {"groupId": group, "generationId": 1, "memberId": "$member", "groupInstanceId": "i"},
+        )
     pair.each("LeaveGroup", 1, {"groupId": group, "memberId": "$member"})
 
 
@@ -298,7 +427,16 @@ def sync_group(pair, v):
     pair.ask("a group that is not there", {"groupId": "never seen", "generationId": 1, "memberId": "nobody", **kind})
     pair.ask("a group without a name", {"groupId": "", "generationId": 1, "memberId": "nobody", **kind})
     if v >= 5:
-        pair.ask("another protocol", {"groupId": group, "generationId": 1, "memberId": "$member", "protocolType": "consumer", "protocolName": "sticky"})
+        pair.ask(
+            "another protocol",
+            {
+                "groupId": group,
+                "generationId": 1,
+                "memberId": "$member",
+                "protocolType": "consumer",
+                "protocolName": "sticky",
+            },
+        )
         pair.ask("no protocol", {"groupId": group, "generationId": 1, "memberId": "$member"})
     pair.each("LeaveGroup", 1, {"groupId": group, "memberId": "$member"})
 
@@ -322,10 +460,21 @@ def leave_group(pair, v):
 def describe_groups(pair, v):
     group = f"described {v}"
     in_a_group(pair, group)
-    for case, groups in [("a group", [group]), ("an empty one", ["g"]), ("one that is not there", ["never seen"]), ("one without a name", [""]), ("none", []), ("one twice", ["g", "g"])]:
+    for case, groups in [
+        ("a group", [group]),
+        ("an empty one", ["g"]),
+        ("one that is not there", ["never seen"]),
+        ("one without a name", [""]),
+        ("none", []),
+        ("one twice", ["g", "g"]),
+    ]:
         pair.ask(case, {"groups": groups}, ignore=("clientId",))
         if v >= 3:
-            pair.ask(case + ", and what one may do", {"groups": groups, "includeAuthorizedOperations": True}, ignore=("clientId",))
+            pair.ask(
+                case + ", and what one may do",
+                {"groups": groups, "includeAuthorizedOperations": True},
+                ignore=("clientId",),
+            )
     pair.each("LeaveGroup", 1, {"groupId": group, "memberId": "$member"})
 
 
@@ -356,12 +505,23 @@ def api_versions(pair, v):
 
 def create_topics(pair, v):
     def ask(case, name="made", partitions=1, replicas=1, timeout=5000, **more):
-        topics = [{"name": f"{name} {v}".replace(" ", "-") if name else name, "numPartitions": partitions, "replicationFactor": replicas, **more}]
+        topics = [
+            {
+                "name": f"{name} {v}".replace(" ", "-") if name else name,
+                "numPartitions": partitions,
+                "replicationFactor": replicas,
+                **more,
+            }
+        ]
         pair.ask(case, {"topics": topics, "timeoutMs": timeout})
 
     ask("one")
     ask("again")
-    ask("with a setting", "set", configs=[{"name": "retention.ms", "value": "77"}, {"name": "cleanup.policy", "value": "compact"}])
+    ask(
+        "with a setting",
+        "set",
+        configs=[{"name": "retention.ms", "value": "77"}, {"name": "cleanup.policy", "value": "compact"}],
+    )
     ask("a setting that is none", "bad", configs=[{"name": "no.such", "value": "1"}])
     ask("a value that is none", "bad", configs=[{"name": "retention.ms", "value": "soon"}])
     ask("a null value", "bad", configs=[{"name": "retention.ms", "value": None}])
@@ -372,23 +532,50 @@ def create_topics(pair, v):
     ask("by default", "default", partitions=-1, replicas=-1)
     ask("a name that is none", "a/b")
     ask("no name", "")
-    ask("a dot for a name", "..." )
+    ask("a dot for a name", "...")
     ask("a long name", "x" * 250)
-    ask("assigned", "assigned", partitions=-1, replicas=-1, assignments=[{"partitionIndex": 0, "brokerIds": [1]}, {"partitionIndex": 1, "brokerIds": [1]}])
+    ask(
+        "assigned",
+        "assigned",
+        partitions=-1,
+        replicas=-1,
+        assignments=[{"partitionIndex": 0, "brokerIds": [1]}, {"partitionIndex": 1, "brokerIds": [1]}],
+    )
     ask("assigned and counted", "bad", assignments=[{"partitionIndex": 0, "brokerIds": [1]}])
     ask("assigned to nobody", "bad", partitions=-1, replicas=-1, assignments=[{"partitionIndex": 0, "brokerIds": [70]}])
     ask("assigned with a gap", "bad", partitions=-1, replicas=-1, assignments=[{"partitionIndex": 1, "brokerIds": [1]}])
     ask("assigned twice", "bad", partitions=-1, replicas=-1, assignments=[{"partitionIndex": 0, "brokerIds": [1, 1]}])
-    ask("the offsets of groups", "__consumer_offsets")
+    pair.ask(
+        "the offsets of groups",
+        {"topics": [{"name": "__consumer_offsets", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000},
+    )
     twice = [{"name": f"twice-{v}", "numPartitions": 1, "replicationFactor": 1}] * 2
     pair.ask("twice in one", {"topics": twice, "timeoutMs": 5000})
-    pair.ask("names alike", {"topics": [{"name": f"made.{v}", "numPartitions": 1, "replicationFactor": 1}, {"name": f"made_{v}", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000})
+    pair.ask(
+        "a name with a dot",
+        {"topics": [{"name": f"alike.{v}", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000},
+    )
+    pair.ask(
+        "one that is alike",
+        {"topics": [{"name": f"alike_{v}", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000},
+    )
     pair.ask("none", {"topics": [], "timeoutMs": 5000})
-    pair.ask("only tried", {"topics": [{"name": f"tried-{v}", "numPartitions": 3, "replicationFactor": 1}], "timeoutMs": 5000, "validateOnly": True})
+    pair.ask(
+        "only tried",
+        {
+            "topics": [{"name": f"tried-{v}", "numPartitions": 3, "replicationFactor": 1}],
+            "timeoutMs": 5000,
+            "validateOnly": True,
+        },
+    )
 
 
 def delete_topics(pair, v):
-    pair.each("CreateTopics", 5, {"topics": [{"name": f"gone-{v}", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000})
+    pair.each(
+        "CreateTopics",
+        5,
+        {"topics": [{"name": f"gone-{v}", "numPartitions": 1, "replicationFactor": 1}], "timeoutMs": 5000},
+    )
     found = [one["topics"][0]["topicId"] for one in pair.each("Metadata", 12, {"topics": [{"name": f"gone-{v}"}]})]
     pair.keep("id of gone", found)
     if v < 6:
@@ -424,8 +611,13 @@ def init_producer_id(pair, v):
     pair.ask("transactional without a name", {"transactionalId": "", "transactionTimeoutMs": 60_000})
     if v >= 3:
         pair.ask("an id without an epoch", {"transactionalId": None, "transactionTimeoutMs": 60_000, "producerId": 5})
-        pair.ask("an epoch without an id", {"transactionalId": None, "transactionTimeoutMs": 60_000, "producerEpoch": 5})
-        pair.ask("an id that is there", {"transactionalId": None, "transactionTimeoutMs": 60_000, "producerId": 5, "producerEpoch": 3})
+        pair.ask(
+            "an epoch without an id", {"transactionalId": None, "transactionTimeoutMs": 60_000, "producerEpoch": 5}
+        )
+        pair.ask(
+            "an id that is there",
+            {"transactionalId": None, "transactionTimeoutMs": 60_000, "producerId": 5, "producerEpoch": 3},
+        )
 
 
 def offset_for_leader_epoch(pair, v):
@@ -444,13 +636,28 @@ def offset_for_leader_epoch(pair, v):
 
 
 ALL = [
-    ("Produce", produce), ("Fetch", fetch), ("ListOffsets", list_offsets), ("Metadata", metadata), ("OffsetCommit", offset_commit),
-    ("OffsetFetch", offset_fetch), ("FindCoordinator", find_coordinator), ("JoinGroup", join_group), ("Heartbeat", heartbeat),
-    ("SyncGroup", sync_group), ("LeaveGroup", leave_group), ("DescribeGroups", describe_groups), ("ListGroups", list_groups),
-    ("SaslHandshake", sasl_handshake), ("SaslAuthenticate", sasl_authenticate), ("ApiVersions", api_versions),
-    ("CreateTopics", create_topics), ("DeleteTopics", delete_topics), ("DeleteRecords", delete_records),
-    ("InitProducerId", init_producer_id), ("OffsetForLeaderEpoch", offset_for_leader_epoch),
-]  # fmt: skip
+    ("Produce", produce),
+    ("Fetch", fetch),
+    ("ListOffsets", list_offsets),
+    ("Metadata", metadata),
+    ("OffsetCommit", offset_commit),
+    ("OffsetFetch", offset_fetch),
+    ("FindCoordinator", find_coordinator),
+    ("JoinGroup", join_group),
+    ("Heartbeat", heartbeat),
+    ("SyncGroup", sync_group),
+    ("LeaveGroup", leave_group),
+    ("DescribeGroups", describe_groups),
+    ("ListGroups", list_groups),
+    ("SaslHandshake", sasl_handshake),
+    ("SaslAuthenticate", sasl_authenticate),
+    ("ApiVersions", api_versions),
+    ("CreateTopics", create_topics),
+    ("DeleteTopics", delete_topics),
+    ("DeleteRecords", delete_records),
+    ("InitProducerId", init_producer_id),
+    ("OffsetForLeaderEpoch", offset_for_leader_epoch),
+]
 
 
 def run(pair):
@@ -465,5 +672,7 @@ def run(pair):
             try:
                 cases(pair, pair.version)
             except AssertionError as reason:
-                pair.differences.setdefault((api, "what its cases need"), []).append((pair.version, {}, str(reason), None))
+                pair.differences.setdefault((api, "what its cases need"), []).append(
+                    (pair.version, {}, str(reason), None)
+                )
     answer_cases_damaged.run(pair, KEYS, VERSIONS)

@@ -7,21 +7,62 @@ SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
 
 
 def describe_acls(pair, v):
-    for kind, name, pattern, operation in [(1, None, 1, 1), (2, "t", 3, 3), (2, "t", 2, 1), (0, None, 1, 1), (1, None, 0, 1), (1, None, 1, 0)]:
+    for kind, name, pattern, operation in [
+        (1, None, 1, 1),
+        (2, "t", 3, 3),
+        (2, "t", 2, 1),
+        (0, None, 1, 1),
+        (1, None, 0, 1),
+        (1, None, 1, 0),
+    ]:
         case = f"kind {kind} name {name} pattern {pattern} operation {operation}"
-        pair.ask(case, {"resourceTypeFilter": kind, "resourceNameFilter": name, "patternTypeFilter": pattern,
-                        "operation": operation, "permissionType": 1})
+        pair.ask(
+            case,
+            {
+                "resourceTypeFilter": kind,
+                "resourceNameFilter": name,
+                "patternTypeFilter": pattern,
+                "operation": operation,
+                "permissionType": 1,
+            },
+        )
 
 
 def create_acls(pair, v):
-    good = {"resourceType": 2, "resourceName": "t", "resourcePatternType": 3, "principal": "User:a", "host": "*", "operation": 3, "permissionType": 3}
-    for case, change in [("a good one", {}), ("no principal", {"principal": ""}), ("any operation", {"operation": 1}), ("no such kind", {"resourceType": 99})]:
+    good = {
+        "resourceType": 2,
+        "resourceName": "t",
+        "resourcePatternType": 3,
+        "principal": "User:a",
+        "host": "*",
+        "operation": 3,
+        "permissionType": 3,
+    }
+    for case, change in [
+        ("a good one", {}),
+        ("no principal", {"principal": ""}),
+        ("any operation", {"operation": 1}),
+        ("no such kind", {"resourceType": 99}),
+    ]:
         pair.ask(case, {"creations": [{**good, **change}]})
     pair.ask("none", {"creations": []})
 
 
 def delete_acls(pair, v):
-    pair.ask("all of a topic", {"filters": [{"resourceTypeFilter": 2, "resourceNameFilter": "t", "patternTypeFilter": 3, "operation": 1, "permissionType": 1}]})
+    pair.ask(
+        "all of a topic",
+        {
+            "filters": [
+                {
+                    "resourceTypeFilter": 2,
+                    "resourceNameFilter": "t",
+                    "patternTypeFilter": 3,
+                    "operation": 1,
+                    "permissionType": 1,
+                }
+            ]
+        },
+    )
     pair.ask("none", {"filters": []})
 
 
@@ -39,7 +80,19 @@ def describe_configs(pair, v):
     ask("a topic that is not there", TOPIC, "nowhere")
     ask("a name that is none", TOPIC, "a/b")
     ask("a topic without a name", TOPIC, "")
-    ask("some of a broker", BROKER, "1", ["node.id", "num.partitions", "message.max.bytes", "log.segment.bytes", "compression.type", "min.insync.replicas"])
+    ask(
+        "some of a broker",
+        BROKER,
+        "1",
+        [
+            "node.id",
+            "num.partitions",
+            "message.max.bytes",
+            "log.segment.bytes",
+            "compression.type",
+            "min.insync.replicas",
+        ],
+    )
     ask("a broker that is not there", BROKER, "70")
     ask("a broker that is no number", BROKER, "x")
     ask("all brokers", BROKER, "")
@@ -86,10 +139,24 @@ def incremental_alter_configs(pair, v):
     ask("a value that is none", TOPIC, "empty", ("cleanup.policy", SET, "burn"))
     ask("a null value", TOPIC, "empty", ("retention.ms", SET, None))
     ask("an empty value", TOPIC, "empty", ("retention.ms", SET, ""))
-    for key, value in [("segment.bytes", "1"), ("segment.ms", "0"), ("max.message.bytes", "-1"), ("min.cleanable.dirty.ratio", "2"), ("compression.type", "brotli"),
-                       ("message.timestamp.type", "Now"), ("retention.bytes", "-2"), ("flush.messages", "0"), ("min.insync.replicas", "0"), ("preallocate", "maybe"),
-                       ("local.retention.ms", "99999999999"), ("remote.storage.enable", "true"), ("message.format.version", "2.0"), ("compression.gzip.level", "10"),
-                       ("leader.replication.throttled.replicas", "*"), ("unclean.leader.election.enable", "true")]:
+    for key, value in [
+        ("segment.bytes", "1"),
+        ("segment.ms", "0"),
+        ("max.message.bytes", "-1"),
+        ("min.cleanable.dirty.ratio", "2"),
+        ("compression.type", "brotli"),
+        ("message.timestamp.type", "Now"),
+        ("retention.bytes", "-2"),
+        ("flush.messages", "0"),
+        ("min.insync.replicas", "0"),
+        ("preallocate", "maybe"),
+        ("local.retention.ms", "99999999999"),
+        ("remote.storage.enable", "true"),
+        ("message.format.version", "2.0"),
+        ("compression.gzip.level", "10"),
+        ("leader.replication.throttled.replicas", "*"),
+        ("unclean.leader.election.enable", "true"),
+    ]:
         ask(f"{key} {value}", TOPIC, "empty", (key, SET, value), validateOnly=True)
     ask("a topic that is not there", TOPIC, "nowhere", ("retention.ms", SET, "1"))
     ask("a setting of the broker that stays", BROKER, "1", ("node.id", SET, "5"))
@@ -98,13 +165,20 @@ def incremental_alter_configs(pair, v):
     ask("a group", GROUP, "g", ("consumer.session.timeout.ms", SET, "5000"), validateOnly=True)
     ask("a group's setting that is none", GROUP, "g", ("retention.ms", SET, "5000"), validateOnly=True)
     ask("a kind that is none", 99, "x", ("a", SET, "b"))
-    one = {"resourceType": TOPIC, "resourceName": "empty", "configs": [{"name": "retention.ms", "configOperation": SET, "value": "5"}]}
+    one = {
+        "resourceType": TOPIC,
+        "resourceName": "empty",
+        "configs": [{"name": "retention.ms", "configOperation": SET, "value": "5"}],
+    }
     pair.ask("a resource twice", {"resources": [one, one], "validateOnly": True})
     pair.ask("none", {"resources": []})
 
 
 def alter_replica_log_dirs(pair, v):
-    for case, path, topic, partition in [("to a folder that is not there", "/nowhere", "full", 0), ("of a topic that is not there", "/nowhere", "nowhere", 0)]:
+    for case, path, topic, partition in [
+        ("to a folder that is not there", "/nowhere", "full", 0),
+        ("of a topic that is not there", "/nowhere", "nowhere", 0),
+    ]:
         pair.ask(case, {"dirs": [{"path": path, "topics": [{"name": topic, "partitions": [partition]}]}]})
     pair.ask("none", {"dirs": []})
 
@@ -117,10 +191,14 @@ def describe_log_dirs(pair, v):
 
 def create_partitions(pair, v):
     name = f"grown-{v}"
-    pair.each("CreateTopics", 5, {"topics": [{"name": name, "numPartitions": 2, "replicationFactor": 1}], "timeoutMs": 5000})
+    pair.each(
+        "CreateTopics", 5, {"topics": [{"name": name, "numPartitions": 2, "replicationFactor": 1}], "timeoutMs": 5000}
+    )
 
     def ask(case, count, name=name, assignments=None, **more):
-        pair.ask(case, {"topics": [{"name": name, "count": count, "assignments": assignments}], "timeoutMs": 5000, **more})
+        pair.ask(
+            case, {"topics": [{"name": name, "count": count, "assignments": assignments}], "timeoutMs": 5000, **more}
+        )
 
     ask("only tried", 3, validateOnly=True)
     ask("more", 3)
@@ -152,8 +230,18 @@ def delete_groups(pair, v):
 def elect_leaders(pair, v):
     for kind in (0, 1, 9) if v >= 1 else (0,):
         more = {"electionType": kind} if v >= 1 else {}
-        pair.ask(f"of a topic, kind {kind}", {"topicPartitions": [{"topic": "full", "partitions": [0]}], "timeoutMs": 5000, **more})
-        pair.ask(f"of no such partition, kind {kind}", {"topicPartitions": [{"topic": "full", "partitions": [9]}, {"topic": "nowhere", "partitions": [0]}], "timeoutMs": 5000, **more})
+        pair.ask(
+            f"of a topic, kind {kind}",
+            {"topicPartitions": [{"topic": "full", "partitions": [0]}], "timeoutMs": 5000, **more},
+        )
+        pair.ask(
+            f"of no such partition, kind {kind}",
+            {
+                "topicPartitions": [{"topic": "full", "partitions": [9]}, {"topic": "nowhere", "partitions": [0]}],
+                "timeoutMs": 5000,
+                **more,
+            },
+        )
         pair.ask(f"of none, kind {kind}", {"topicPartitions": [], "timeoutMs": 5000, **more})
 
 
@@ -172,13 +260,22 @@ def alter_partition_reassignments(pair, v):
     pair.ask("none", {"topics": [], "timeoutMs": 5000})
     if v >= 1:
         parts = [{"partitionIndex": 0, "replicas": [1]}]
-        pair.ask("with as many replicas", {"topics": [{"name": "full", "partitions": parts}], "timeoutMs": 5000, "allowReplicationFactorChange": False})
+        pair.ask(
+            "with as many replicas",
+            {
+                "topics": [{"name": "full", "partitions": parts}],
+                "timeoutMs": 5000,
+                "allowReplicationFactorChange": False,
+            },
+        )
 
 
 def list_partition_reassignments(pair, v):
     pair.ask("all", {"timeoutMs": 5000, "topics": None})
     pair.ask("of a topic", {"timeoutMs": 5000, "topics": [{"name": "full", "partitionIndexes": [0, 9]}]})
-    pair.ask("of a topic that is not there", {"timeoutMs": 5000, "topics": [{"name": "nowhere", "partitionIndexes": [0]}]})
+    pair.ask(
+        "of a topic that is not there", {"timeoutMs": 5000, "topics": [{"name": "nowhere", "partitionIndexes": [0]}]}
+    )
 
 
 def offset_delete(pair, v):
@@ -188,9 +285,17 @@ def offset_delete(pair, v):
     pair.ask("of a group that is not there", {"groupId": "never seen", "topics": part})
     pair.ask("of a group without a name", {"groupId": "", "topics": part})
     pair.ask("of a group with members", {"groupId": "subscribed", "topics": part})
-    pair.ask("of a topic they read", {"groupId": "subscribed", "topics": [{"name": "test", "partitions": [{"partitionIndex": 0}]}]})
-    pair.ask("of a topic that is not there", {"groupId": "g", "topics": [{"name": "nowhere", "partitions": [{"partitionIndex": 0}]}]})
-    pair.ask("of no such partition", {"groupId": "g", "topics": [{"name": "full", "partitions": [{"partitionIndex": 9}]}]})
+    pair.ask(
+        "of a topic they read",
+        {"groupId": "subscribed", "topics": [{"name": "test", "partitions": [{"partitionIndex": 0}]}]},
+    )
+    pair.ask(
+        "of a topic that is not there",
+        {"groupId": "g", "topics": [{"name": "nowhere", "partitions": [{"partitionIndex": 0}]}]},
+    )
+    pair.ask(
+        "of no such partition", {"groupId": "g", "topics": [{"name": "full", "partitions": [{"partitionIndex": 9}]}]}
+    )
     pair.ask("none", {"groupId": "g", "topics": []})
     pair.each("LeaveGroup", 1, {"groupId": "subscribed", "memberId": "$member"})
 
@@ -204,22 +309,45 @@ def describe_user_scram_credentials(pair, v):
 
 
 def alter_user_scram_credentials(pair, v):
-    good = {"name": "carl", "mechanism": 1, "iterations": 4096, "salt": "c2FsdHNhbHQ=", "saltedPassword": "c2FsdGVkcGFzc3dvcmRzYWx0ZWRwYXNzd29yZHMhIQ=="}
-    for case, change in [("a good one", {}), ("few iterations", {"iterations": 4095}), ("many iterations", {"iterations": 16385}), ("no such mechanism", {"mechanism": 9}),
-                         ("no name", {"name": ""}), ("the unknown mechanism", {"mechanism": 0})]:
+    good = {
+        "name": "carl",
+        "mechanism": 1,
+        "iterations": 4096,
+        "salt": "c2FsdHNhbHQ=",
+        "saltedPassword": "c2FsdGVkcGFzc3dvcmRzYWx0ZWRwYXNzd29yZHMhIQ==",
+    }
+    for case, change in [
+        ("a good one", {}),
+        ("few iterations", {"iterations": 4095}),
+        ("many iterations", {"iterations": 16385}),
+        ("no such mechanism", {"mechanism": 9}),
+        ("no name", {"name": ""}),
+        ("the unknown mechanism", {"mechanism": 0}),
+    ]:
         pair.ask(case, {"deletions": [], "upsertions": [{**good, **change}]})
     pair.ask("both at once", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": [good]})
     pair.ask("twice", {"deletions": [], "upsertions": [good, good]})
+    pair.ask("in two mechanisms", {"deletions": [], "upsertions": [good, {**good, "mechanism": 2}]})
     pair.ask("deleted", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": []})
     pair.ask("deleted again", {"deletions": [{"name": "carl", "mechanism": 1}], "upsertions": []})
     pair.ask("none", {"deletions": [], "upsertions": []})
 
 
 def describe_quorum(pair, v):
-    aside = ("highWatermark", "leaderEpoch", "logEndOffset", "listeners", "nodes")
-    pair.ask("of the metadata", {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 0}]}]}, ignore=aside)
-    pair.ask("of no such partition", {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 9}]}]}, ignore=aside)
-    pair.ask("of another topic", {"topics": [{"topicName": "full", "partitions": [{"partitionIndex": 0}]}]}, ignore=aside)
+    aside = ("highWatermark", "leaderEpoch", "logEndOffset", "listeners", "nodes", "replicaDirectoryId")
+    pair.ask(
+        "of the metadata",
+        {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 0}]}]},
+        ignore=aside,
+    )
+    pair.ask(
+        "of no such partition",
+        {"topics": [{"topicName": "__cluster_metadata", "partitions": [{"partitionIndex": 9}]}]},
+        ignore=aside,
+    )
+    pair.ask(
+        "of another topic", {"topics": [{"topicName": "full", "partitions": [{"partitionIndex": 0}]}]}, ignore=aside
+    )
     pair.ask("of none", {"topics": []}, ignore=aside)
 
 
@@ -258,7 +386,14 @@ def describe_producers(pair, v):
 def consumer_group_heartbeat(pair, v):
     member = "AAAAAAAAAAAAAAAAAAAAAQ" if v >= 1 else ""
     group = f"next-{v}"
-    joining = {"groupId": group, "memberId": member, "memberEpoch": 0, "rebalanceTimeoutMs": 10_000, "subscribedTopicNames": ["full"], "topicPartitions": []}
+    joining = {
+        "groupId": group,
+        "memberId": member,
+        "memberEpoch": 0,
+        "rebalanceTimeoutMs": 10_000,
+        "subscribedTopicNames": ["full"],
+        "topicPartitions": [],
+    }
     aside = ("memberId",) if v >= 1 else ()
     pair.ask("joining", joining, ignore=aside, keep={"member": ["memberId"], "epoch": ["memberEpoch"]})
     going_on = {"groupId": group, "memberId": "$member", "memberEpoch": "$epoch"}
@@ -269,23 +404,48 @@ def consumer_group_heartbeat(pair, v):
     pair.ask("a group without a name", {**joining, "groupId": ""})
     pair.ask("without a time to rebalance", {**joining, "groupId": group + "x", "rebalanceTimeoutMs": -1})
     pair.ask("without topics", {**joining, "groupId": group + "x", "subscribedTopicNames": None})
-    pair.ask("with partitions while joining", {**joining, "groupId": group + "x", "topicPartitions": [{"topicId": LOST_ID, "partitions": [0]}]})
+    pair.ask(
+        "with partitions while joining",
+        {**joining, "groupId": group + "x", "topicPartitions": [{"topicId": LOST_ID, "partitions": [0]}]},
+    )
     pair.ask("an assignor that is none", {**joining, "groupId": group + "x", "serverAssignor": "no such"})
     pair.ask("an instance without a name", {**joining, "groupId": group + "x", "instanceId": ""})
     if v >= 1:
         pair.ask("without a member id", {**joining, "memberId": ""})
-        pair.ask("an expression that is none", {**joining, "groupId": group + "x", "subscribedTopicNames": None, "subscribedTopicRegex": "("})
+        pair.ask(
+            "an expression that is none",
+            {**joining, "groupId": group + "x", "subscribedTopicNames": None, "subscribedTopicRegex": "("},
+        )
     pair.ask("leaving", {**going_on, "memberEpoch": -1})
     pair.ask("leaving again", {**going_on, "memberEpoch": -1})
 
 
 def consumer_group_describe(pair, v):
-    joining = {"groupId": f"told-{v}", "memberId": "AAAAAAAAAAAAAAAAAAAAAQ", "memberEpoch": 0, "rebalanceTimeoutMs": 10_000, "subscribedTopicNames": ["full"], "topicPartitions": []}
+    joining = {
+        "groupId": f"told-{v}",
+        "memberId": "AAAAAAAAAAAAAAAAAAAAAQ",
+        "memberEpoch": 0,
+        "rebalanceTimeoutMs": 10_000,
+        "subscribedTopicNames": ["full"],
+        "topicPartitions": [],
+    }
     pair.each("ConsumerGroupHeartbeat", 1, joining)
-    for case, groups in [("a group", [f"told-{v}"]), ("one of the old protocol", ["g"]), ("one that is not there", ["never seen"]), ("one without a name", [""]), ("none", [])]:
+    for case, groups in [
+        ("a group", [f"told-{v}"]),
+        ("one of the old protocol", ["g"]),
+        ("one that is not there", ["never seen"]),
+        ("one without a name", [""]),
+        ("none", []),
+    ]:
         pair.ask(case, {"groupIds": groups}, ignore=("clientId",))
-        pair.ask(case + ", and what one may do", {"groupIds": groups, "includeAuthorizedOperations": True}, ignore=("clientId",))
-    pair.each("ConsumerGroupHeartbeat", 1, {"groupId": f"told-{v}", "memberId": "AAAAAAAAAAAAAAAAAAAAAQ", "memberEpoch": -1})
+        pair.ask(
+            case + ", and what one may do",
+            {"groupIds": groups, "includeAuthorizedOperations": True},
+            ignore=("clientId",),
+        )
+    pair.each(
+        "ConsumerGroupHeartbeat", 1, {"groupId": f"told-{v}", "memberId": "AAAAAAAAAAAAAAAAAAAAAQ", "memberEpoch": -1}
+    )
 
 
 def list_config_resources(pair, v):
@@ -305,19 +465,42 @@ def describe_topic_partitions(pair, v):
     pair.ask("one partition at a time", {"topics": [{"name": "empty"}, {"name": "full"}], "responsePartitionLimit": 1})
     pair.ask("no partitions at a time", {"topics": [{"name": "full"}], "responsePartitionLimit": 0})
     cursor = {"topicName": "full", "partitionIndex": 1}
-    pair.ask("going on", {"topics": [{"name": "empty"}, {"name": "full"}], "responsePartitionLimit": 2000, "cursor": cursor})
-    pair.ask("going on before the first", {"topics": [{"name": "full"}], "responsePartitionLimit": 10, "cursor": {"topicName": "full", "partitionIndex": -1}})
+    pair.ask(
+        "going on", {"topics": [{"name": "empty"}, {"name": "full"}], "responsePartitionLimit": 2000, "cursor": cursor}
+    )
+    pair.ask(
+        "going on before the first",
+        {
+            "topics": [{"name": "full"}],
+            "responsePartitionLimit": 10,
+            "cursor": {"topicName": "full", "partitionIndex": -1},
+        },
+    )
 
 
 ALL = [
-    ("DescribeAcls", describe_acls), ("CreateAcls", create_acls), ("DeleteAcls", delete_acls), ("DescribeConfigs", describe_configs),
-    ("AlterConfigs", alter_configs), ("IncrementalAlterConfigs", incremental_alter_configs), ("AlterReplicaLogDirs", alter_replica_log_dirs),
-    ("DescribeLogDirs", describe_log_dirs), ("CreatePartitions", create_partitions), ("DeleteGroups", delete_groups),
-    ("ElectLeaders", elect_leaders), ("AlterPartitionReassignments", alter_partition_reassignments),
-    ("ListPartitionReassignments", list_partition_reassignments), ("OffsetDelete", offset_delete),
-    ("DescribeUserScramCredentials", describe_user_scram_credentials), ("AlterUserScramCredentials", alter_user_scram_credentials),
-    ("DescribeQuorum", describe_quorum), ("UpdateFeatures", update_features), ("DescribeCluster", describe_cluster),
-    ("DescribeProducers", describe_producers), ("ConsumerGroupHeartbeat", consumer_group_heartbeat),
-    ("ConsumerGroupDescribe", consumer_group_describe), ("ListConfigResources", list_config_resources),
+    ("DescribeAcls", describe_acls),
+    ("CreateAcls", create_acls),
+    ("DeleteAcls", delete_acls),
+    ("DescribeConfigs", describe_configs),
+    ("AlterConfigs", alter_configs),
+    ("IncrementalAlterConfigs", incremental_alter_configs),
+    ("AlterReplicaLogDirs", alter_replica_log_dirs),
+    ("DescribeLogDirs", describe_log_dirs),
+    ("CreatePartitions", create_partitions),
+    ("DeleteGroups", delete_groups),
+    ("ElectLeaders", elect_leaders),
+    ("AlterPartitionReassignments", alter_partition_reassignments),
+    ("ListPartitionReassignments", list_partition_reassignments),
+    ("OffsetDelete", offset_delete),
+    ("DescribeUserScramCredentials", describe_user_scram_credentials),
+    ("AlterUserScramCredentials", alter_user_scram_credentials),
+    ("DescribeQuorum", describe_quorum),
+    ("UpdateFeatures", update_features),
+    ("DescribeCluster", describe_cluster),
+    ("DescribeProducers", describe_producers),
+    ("ConsumerGroupHeartbeat", consumer_group_heartbeat),
+    ("ConsumerGroupDescribe", consumer_group_describe),
+    ("ListConfigResources", list_config_resources),
     ("DescribeTopicPartitions", describe_topic_partitions),
-]  # fmt: skip
+]

@@ -29,7 +29,9 @@ def main():
     options = options.parse_args()
     places.fetch_libs(options.libs)
     folder = tempfile.mkdtemp(prefix="klog-kafka-")
-    kafka = places.OpenKafka(os.path.abspath(options.libs), os.path.join(folder, "kafka"))
+    # Records of years ago stay while a case reads them.
+    settings = {"group.initial.rebalance.delay.ms": "0", "log.retention.check.interval.ms": "3600000"}
+    kafka = places.OpenKafka(os.path.abspath(options.libs), os.path.join(folder, "kafka"), settings)
     try:
         command = ["cargo", "test", "--locked", "--no-fail-fast", "--test", "cli", "--"]
         listed = subprocess.run([*command, "--list"], capture_output=True, text=True, check=True).stdout

@@ -34,7 +34,7 @@ def test_klog_administers_kafka(world):
 def test_kafka_consumer_and_klog_share_a_group(world):
     world.run("topic", "create", "shared", "-p", "2")
     world.run("produce", "shared", "-K", " ", stdin=world.lines)
-    text = world.java(
+    text = world.tools.ok(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *["--bootstrap-server", world.tools.address, "--topic", "shared", "--group", "both"],
         *["--from-beginning", "--max-messages", "20000", "--timeout-ms", "60000"],

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 
+import places
+
 
 def test_kafka_reads_klogs_files(world):
     topic = "dumped"
@@ -91,7 +93,10 @@ def test_klog_decodes_its_indexes_as_kafka_does(world):
 def test_klog_decodes_its_internal_topics_as_kafka_does(world):
     world.run("produce", "decoded", stdin=b"a\nb\n")
     world.run("consume", "decoded", "-g", "decoders", "-e")
-    for topic, decoder in [("__consumer_offsets", "--offsets-decoder"), ("__cluster_metadata", "--cluster-metadata-decoder")]:
+    for topic, decoder in [
+        ("__consumer_offsets", "--offsets-decoder"),
+        ("__cluster_metadata", "--cluster-metadata-decoder"),
+    ]:
         files = glob.glob(os.path.join(world.data, f"{topic}-*", "*.log"))
         seen = 0
         for file, lines in dumped(world, files, decoder).items():
@@ -148,11 +153,13 @@ def test_klog_lists_batches_as_kafka_does(world):
     if known.returncode != 0:
         print("left out: this klog has no segment dump")
         return
-    fixtures = os.path.join(HERE, "../fixtures/kafka")
+    fixtures = os.path.join(places.HERE, "../fixtures/kafka")
     theirs = dumped(world, sorted(glob.glob(os.path.join(rolled_topic(world, "batches"), "*.log"))))
     for text in sorted(glob.glob(os.path.join(fixtures, "dumps", "*.txt"))):
         with open(text) as text:
-            theirs.update({os.path.join(fixtures, "data", file): lines for file, lines in sections(text.read()).items()})
+            theirs.update(
+                {os.path.join(fixtures, "data", file): lines for file, lines in sections(text.read()).items()}
+            )
     batches = 0
     for file, lines in theirs.items():
         if not file.endswith(".log"):

@@ -46,20 +46,35 @@ class Tools:
     def __init__(self, libs, address):
         self.address = address
         classes = os.pathsep.join([compiled(libs), os.path.join(os.path.abspath(libs), "*")])
-        command = ["java", "-Xmx512M", "-XX:TieredStopAtLevel=1", "-cp", classes, "Tools"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        self.command = ["java", "-Xmx512M", "-XX:TieredStopAtLevel=1", "-cp", classes]
+        self.process = None
 
     def call(self, main, *arguments, stdin=b""):
         """What a tool ends with: exit code, stdout, stderr."""
+        if not self.process:
+            self.process = subprocess.Popen(
+                [*self.command, "Tools"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
         command = {"main": main, "args": [str(one) for one in arguments], "stdin": base64.b64encode(stdin).decode()}
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        assert answer, f"the JVM ended during {main} {arguments}"
+        if not answer:
+            self.process.wait(20)
+            self.process = None
+            raise AssertionError(f"the JVM ended during {main} {arguments}")
         answer = json.loads(answer)
         return answer["code"], answer["out"], answer["err"]
+
+    def alone(self, main, *arguments):
+        """The stdout of a tool that ends the whole JVM, and so has one of its own."""
+        done = subprocess.run([*self.command, main, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (main, arguments, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout
 
     def ok(self, main, *arguments, stdin=b""):
         """The stdout of a tool that must end well."""
@@ -78,6 +93,8 @@ class Tools:
         return out + err
 
     def stop(self):
+        if not self.process:
+            return
         self.process.stdin.close()
         try:
             self.process.wait(20)
@@ -88,12 +105,10 @@ class Tools:
 class OpenKafka:
     """An Apache Kafka that lets everybody in."""
 
-    def __init__(self, libs, folder):
+    def __init__(self, libs, folder, settings=brokers.PLAIN_SETTINGS):
         (address,) = (f"127.0.0.1:{port}" for port in brokers.free_ports(1))
         os.makedirs(folder)
-        self.broker = brokers.Kafka(
-            libs, os.path.join(folder, "open"), [("PLAIN", address, "PLAINTEXT")], brokers.PLAIN_SETTINGS
-        )
+        self.broker = brokers.Kafka(libs, os.path.join(folder, "open"), [("PLAIN", address, "PLAINTEXT")], settings)
         self.world = {"kind": "kafka", "plain": address}
         try:
             until(self.broker.started, 180, "Kafka has started")

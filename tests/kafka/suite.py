@@ -21,11 +21,16 @@ def main():
     options = options.parse_args()
     places.fetch_libs(options.libs)
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import answers
     import commands_on_kafka
     import files
     import tools
 
-    tests = tools.TESTS if options.against == "kafka" else tools.TESTS + commands_on_kafka.TESTS + files.TESTS
+    tests = (
+        tools.TESTS
+        if options.against == "kafka"
+        else answers.TESTS + tools.TESTS + commands_on_kafka.TESTS + files.TESTS
+    )
     world = places.World(options.klog, options.libs, options.against)
     try:
         passed, failed = places.run_tests(tests, options.only, world)

@@ -16,6 +16,7 @@ use crate::wire::messages::describe_quorum::{
 pub(super) async fn handle(
     broker: &Arc<Broker>,
     peer: &Peer,
+    version: i16,
     request: DescribeQuorumRequest,
 ) -> DescribeQuorumResponse {
     if let Err((error_code, message)) = operations::cluster(broker, peer, Operation::Describe) {
@@ -43,7 +44,7 @@ pub(super) async fn handle(
         TopicDataResult { partitions: partitions.collect(), topic_name: topic.topic_name }
     });
     let topics = topics.collect();
-    let nodes = if found { vec![node(broker, peer)] } else { Vec::new() };
+    let nodes = if found && version >= 2 { vec![node(broker, peer)] } else { Vec::new() };
     DescribeQuorumResponse { error_message: Some(String::new()), topics, nodes, ..Default::default() }
 }
 

@@ -145,8 +145,14 @@ impl Settings {
         Ok(())
     }
 
-    /// Defaults of group settings lie within the bounds of group settings.
+    /// Defaults of group settings lie within the bounds of group settings, and members are heard of before they are
+    /// taken for gone.
     fn check_groups(&self) -> Result<(), SettingError> {
+        let (beat, session) = ("group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms");
+        if self.int(beat) >= self.int(session) {
+            let allowed = format!("less than {session}, which is {}", self.int(session));
+            return Err(SettingError::BadValue { name: beat, value: self.int(beat).to_string(), allowed });
+        }
         for group in group::GROUP {
             let (least, most) = group.bounds;
             let value = if group.synonym.is_empty() { continue } else { self.int(group.synonym) };

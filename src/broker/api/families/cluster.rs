@@ -10,7 +10,7 @@ family! { broker, peer, header:
     ApiVersions => |asked| api_versions::handle(broker, header.api_version, asked);
     AlterReplicaLogDirs => |asked| alter_replica_log_dirs::handle(broker, peer, asked);
     DescribeLogDirs => |asked| describe_log_dirs::handle(broker, peer, asked);
-    DescribeQuorum => |asked| describe_quorum::handle(broker, peer, asked);
+    DescribeQuorum => |asked| describe_quorum::handle(broker, peer, header.api_version, asked);
     UpdateFeatures => |asked| update_features::handle(broker, peer, header.api_version, asked);
     DescribeCluster => |asked| describe_cluster::handle(broker, peer, header.api_version, asked);
 }
