@@ -14,7 +14,12 @@ use klog::storage::{Disk, RealDisk};
 use klog::wire::Request;
 use klog::wire::error::ErrorCode;
 use klog::wire::frame;
+use klog::wire::messages::consumer_group_describe::ConsumerGroupDescribeRequest;
+use klog::wire::messages::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+};
 use klog::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use klog::wire::messages::delete_groups::DeleteGroupsRequest;
 use klog::wire::messages::delete_topics::DeleteTopicsRequest;
 use klog::wire::messages::describe_groups::DescribeGroupsRequest;
 use klog::wire::messages::find_coordinator::FindCoordinatorRequest;
@@ -447,4 +452,77 @@ async fn a_failed_sync_is_no_acknowledgement_and_the_group_goes_back_to_what_is_
     assert_eq!(commit(&broker, -1, "", &[(0, 2)]).await, [ErrorCode::NOT_COORDINATOR]);
     assert_eq!(fetch_in(&broker, 7, Default::default()).await, Some(1), "read from the log again");
     let _ = broker.close().await;
+}
+
+fn beat(member_id: &str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: "new".to_owned(),
+        member_id: member_id.to_owned(),
+        member_epoch,
+        ..ConsumerGroupHeartbeatRequest::default()
+    }
+}
+
+fn arriving(member_id: &str, pattern: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_regex: Some(pattern.to_owned()),
+        topic_partitions: Some(Vec::new()),
+        ..beat(member_id, 0)
+    }
+}
+
+/// How many partitions an answer gives.
+fn given(answer: &ConsumerGroupHeartbeatResponse) -> Option<usize> {
+    let assignment = answer.assignment.as_ref()?;
+    Some(assignment.topic_partitions.iter().map(|topic| topic.partitions.len()).sum())
+}
+
+#[tokio::test]
+async fn a_consumer_group_lives_through_a_restart_and_ends_with_its_tombstones() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("group.consumer.assignment.interval.ms", "0")];
+    let broker = open(folder.path(), &settings);
+    topic(&broker, "orders", 3).await;
+    let joined = ask(&broker, 1, &arriving("m", "ord.*")).await;
+    assert_eq!((joined.error_code, joined.member_epoch, given(&joined)), (ErrorCode::NONE, 2, Some(3)));
+    assert_eq!(joined.heartbeat_interval_ms, 5_000);
+    let refused = ask(&broker, 1, &arriving("", "ord.*")).await;
+    assert_eq!(refused.error_code, ErrorCode::INVALID_REQUEST);
+    topic(&broker, "ordinary", 2).await;
+    let grown = ask(&broker, 1, &beat("m", 2)).await;
+    assert_eq!((grown.member_epoch, given(&grown)), (3, Some(5)));
+    shut(broker).await;
+
+    let broker = open(folder.path(), &settings);
+    let alive = ask(&broker, 1, &beat("m", 3)).await;
+    assert_eq!((alive.error_code, alive.member_epoch, given(&alive)), (ErrorCode::NONE, 3, None));
+    let whole = ConsumerGroupHeartbeatRequest { member_epoch: 3, ..arriving("m", "ord.*") };
+    assert_eq!(given(&ask(&broker, 1, &whole).await), Some(5));
+    let asked =
+        ConsumerGroupDescribeRequest { group_ids: vec!["new".into(), "none".into()], ..Default::default() };
+    let told = ask(&broker, 1, &asked).await.groups;
+    assert_eq!(
+        (told[0].group_state.as_str(), told[0].group_epoch, told[0].assignor_name.as_str()),
+        ("Stable", 3, "uniform")
+    );
+    assert_eq!(
+        (told[0].members[0].member_type, told[0].members[0].assignment.topic_partitions.len()),
+        (1, 2)
+    );
+    assert_eq!(told[1].error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+    let listed =
+        ask(&broker, 5, &ListGroupsRequest { types_filter: vec!["Consumer".into()], ..Default::default() })
+            .await;
+    assert_eq!((listed.groups.len(), listed.groups[0].group_type.as_str()), (1, "consumer"));
+    let delete = DeleteGroupsRequest { groups_names: vec!["new".into()] };
+    assert_eq!(ask(&broker, 2, &delete).await.results[0].error_code, ErrorCode::NON_EMPTY_GROUP);
+    assert_eq!(ask(&broker, 1, &beat("m", -1)).await.member_epoch, -1);
+    assert_eq!(ask(&broker, 2, &delete).await.results[0].error_code, ErrorCode::NONE);
+    assert_eq!(ask(&broker, 2, &delete).await.results[0].error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+    shut(broker).await;
+
+    let broker = open(folder.path(), &settings);
+    assert!(ask(&broker, 5, &ListGroupsRequest::default()).await.groups.is_empty(), "nothing of it is left");
+    shut(broker).await;
 }

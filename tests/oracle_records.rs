@@ -83,3 +83,50 @@ fn newer_types_and_versions_are_shown_as_bytes_and_damage_as_an_error() {
     assert_eq!((shown.number, shown.version, shown.name), (Some(99), Some(0), None));
     assert_eq!(shown.value, Value::Bytes(unhex("016300ff").unwrap()));
 }
+
+#[test]
+fn records_of_consumer_groups_are_written_as_kafka_writes_them() {
+    use klog::codec::Wire;
+    use klog::schema::groups::{self, kind};
+
+    fn again<T: Wire>(value: &Bytes) -> Bytes {
+        groups::encode_value(&groups::decode_value::<T>(value.clone(), "value").unwrap()).unwrap()
+    }
+    fn key_again<T: Wire>(key: &Bytes) -> Bytes {
+        groups::encode_key(&groups::decode_key::<T>(key.slice(2..), "key").unwrap()).unwrap()
+    }
+    let mut seen = BTreeSet::new();
+    for [topic, number, _, version, key, value, ..] in lines() {
+        let (number, key, value) = (number.parse::<i16>().unwrap(), unhex(key), unhex(value).unwrap());
+        if topic != "offsets" || version != "0" {
+            continue;
+        }
+        let Some(key) = key else { continue };
+        let (key_again, value_again) = match number {
+            kind::METADATA => {
+                (key_again::<groups::GroupKey>(&key), again::<groups::ConsumerGroupMetadata>(&value))
+            }
+            kind::MEMBER => {
+                (key_again::<groups::MemberKey>(&key), again::<groups::ConsumerGroupMemberMetadata>(&value))
+            }
+            kind::TARGET_METADATA => {
+                (key_again::<groups::GroupKey>(&key), again::<groups::TargetAssignmentMetadata>(&value))
+            }
+            kind::TARGET_MEMBER => {
+                (key_again::<groups::MemberKey>(&key), again::<groups::TargetAssignmentMember>(&value))
+            }
+            kind::CURRENT => (
+                key_again::<groups::MemberKey>(&key),
+                again::<groups::ConsumerGroupCurrentMemberAssignment>(&value),
+            ),
+            kind::REGEX => (
+                key_again::<groups::RegularExpressionKey>(&key),
+                again::<groups::ConsumerGroupRegularExpression>(&value),
+            ),
+            _ => continue,
+        };
+        assert_eq!((key_again, value_again), (key.slice(2..), value), "kind {number}");
+        seen.insert(number);
+    }
+    assert_eq!(seen.len(), 6, "{seen:?}");
+}

@@ -63,14 +63,16 @@ pub(super) async fn run(broker: Arc<Broker>) {
     let closing = broker.closing.cancelled();
     tokio::pin!(closing);
     loop {
-        let soon = Instant::now() + backoff;
+        let at = look.unwrap_or_else(Instant::now);
         tokio::select! {
             () = &mut closing => return,
-            () = sleep_until(look.unwrap_or(soon)), if look.is_some() => {
+            () = sleep_until(at), if look.is_some() => {
                 let next = broker.blocking(Broker::clean).await.unwrap_or(None);
                 look = next.and_then(|wait| Instant::now().checked_add(wait.max(backoff)));
             }
             () = broker.around.bell.notify.notified() => {
+                // From now, not from when it fell asleep: what was just written is to be durable by then.
+                let soon = Instant::now() + backoff;
                 look = Some(look.map_or(soon, |look| look.min(soon)));
             }
         }

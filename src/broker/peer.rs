@@ -100,6 +100,11 @@ impl Peer {
         !self.security.sasl || self.proved.get().is_some()
     }
 
+    /// Whether its session ends some time, and so may be renewed (KIP-368).
+    pub fn session_ends(&self) -> bool {
+        self.session_end_ms.load(Ordering::Acquire) != i64::MAX
+    }
+
     /// Whether its session has ended (KIP-368); `now_ms` is asked for only where a session can.
     pub fn is_over(&self, now_ms: impl FnOnce() -> i64) -> bool {
         let end = self.session_end_ms.load(Ordering::Acquire);

@@ -111,13 +111,32 @@ impl From<&ClientError> for Failure {
             ErrorKind::NotFound => {
                 (Exit::Missing, "list what there is with: klog topic list, klog group list")
             }
-            ErrorKind::NotAllowed => (Exit::Denied, "ask whoever runs the broker for the right to do this"),
+            ErrorKind::NotAllowed => (Exit::Denied, missing_rule(error)),
             ErrorKind::Unreachable => (Exit::Unreachable, "check the address given with -b"),
             ErrorKind::Corrupt => (Exit::Corrupt, "look at the files of the partition on the broker's side"),
             ErrorKind::Usage => (Exit::Usage, ""),
             ErrorKind::Failed => (Exit::Failed, ""),
         };
         Self::new(exit, error.to_string(), if error.next().is_empty() { next } else { error.next() })
+    }
+}
+
+/// What would allow it, by Kafka's code of the refusal.
+fn missing_rule(error: &ClientError) -> &'static str {
+    match error.code().map(|code| code.code()) {
+        Some(29) => {
+            "it needs a rule, such as: klog acl add USER --allow read --topic NAME; see: klog acl list USER"
+        }
+        Some(30) => {
+            "it needs a rule, such as: klog acl add USER --allow read --group NAME; see: klog acl list USER"
+        }
+        Some(31) => {
+            "it needs a rule, such as: klog acl add USER --allow alter --cluster; see: klog acl list USER"
+        }
+        Some(53) => {
+            "it needs a rule, such as: klog acl add USER --allow write --transactional-id ID; see: klog acl list USER"
+        }
+        _ => "ask whoever runs the broker for the right to do this",
     }
 }
 

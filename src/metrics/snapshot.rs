@@ -125,7 +125,8 @@ impl Topic {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`.
+    /// `Empty` or `Stable`; `PreparingRebalance` or `CompletingRebalance` (classic), `Assigning` or `Reconciling`
+    /// (consumer).
     pub state: &'static str,
     /// How many members it has.
     pub members: u64,

@@ -85,3 +85,25 @@ impl Default for LogSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_taken_off_and_lags_close_segments() {
+        let plain = LogSettings { segment_ms: 1000, ..LogSettings::default() };
+        assert_eq!(plain.roll_after_ms("t-0", 0), 1000);
+        let spread = LogSettings { segment_jitter_ms: 400, ..plain.clone() };
+        let times: std::collections::BTreeSet<i64> =
+            (0..200).map(|base| spread.roll_after_ms("t-0", base)).collect();
+        assert!(times.len() > 50 && times.iter().all(|time| (601..=1000).contains(time)), "{times:?}");
+        assert_eq!(spread.roll_after_ms("t-0", 7), spread.roll_after_ms("t-0", 7));
+        assert_ne!(spread.roll_after_ms("t-0", 7), spread.roll_after_ms("t-1", 7));
+        let more = LogSettings { segment_jitter_ms: i64::MAX, ..plain.clone() };
+        assert!((1..=1000).contains(&more.roll_after_ms("t-0", 0)));
+        let lag = LogSettings { max_compaction_lag_ms: 300, ..plain };
+        assert_eq!(lag.roll_after_ms("t-0", 0), 1000, "of a compacted topic only");
+        assert_eq!(LogSettings { compact: true, ..lag }.roll_after_ms("t-0", 0), 300);
+    }
+}

@@ -424,9 +424,9 @@ async fn features_are_finalized_and_kept() {
         ..Default::default()
     };
     for (level, way, validate_only, code, left) in [
-        (0, 1, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
-        (2, 1, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
-        (1, 7, false, ErrorCode::FEATURE_UPDATE_FAILED, 1),
+        (0, 1, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
+        (2, 1, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
+        (1, 7, false, ErrorCode::INVALID_UPDATE_VERSION, 1),
         (0, 2, true, ErrorCode::NONE, 1),
         (0, 2, false, ErrorCode::NONE, 0),
     ] {
@@ -502,6 +502,7 @@ async fn epochs_end_where_the_next_begins() {
         (1, 1, (ErrorCode::NONE, 1, 3)),
         (2, -1, (ErrorCode::NONE, -1, -1)),
         (-1, -1, (ErrorCode::NONE, -1, -1)),
+        (-2, -1, (ErrorCode::NONE, -2, 0)),
         (0, 0, (ErrorCode::FENCED_LEADER_EPOCH, -1, -1)),
         (0, 9, (ErrorCode::UNKNOWN_LEADER_EPOCH, -1, -1)),
     ] {

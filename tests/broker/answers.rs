@@ -118,7 +118,10 @@ async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
             answered(rig, &request, version).await;
         }
         ApiKey::LeaveGroup => leave_group(rig, version).await,
-        _ => return crate::admin_answers::one(rig, key, version).await,
+        _ => {
+            return crate::admin_answers::one(rig, key, version).await
+                || crate::access_answers::one(rig, key, version).await;
+        }
     }
     true
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod access_answers;
 mod admin;
 mod admin_answers;
 mod answers;

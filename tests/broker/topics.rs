@@ -231,6 +231,10 @@ async fn a_deleted_topic_is_gone_and_its_name_is_free() {
     };
     assert_eq!(rig.call(&by_id(old), 6).await.responses[0].error_code, ErrorCode::UNKNOWN_TOPIC_ID);
     let id = rig.broker.topic_id("t").unwrap();
+    let mut both = by_id(id);
+    both.topics.push(DeleteTopicState { name: Some("t".to_owned()), ..Default::default() });
+    let answer = rig.call(&both, 6).await;
+    assert_eq!((answer.responses.len(), answer.responses[0].error_code), (1, ErrorCode::INVALID_REQUEST));
     assert_eq!(rig.call(&by_id(id), 6).await.responses[0].error_code, ErrorCode::NONE);
     rig.cut_power();
     assert!(rig.broker.topic("t").is_none());

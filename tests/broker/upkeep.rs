@@ -100,6 +100,31 @@ async fn the_cleaner_wakes_by_itself_and_sleeps_when_nothing_is_dirty() {
     tasks.await.unwrap();
 }
 
+/// The look comes `log.cleaner.backoff.ms` after the append that rang, when what it wrote is durable, and not at once
+/// because the cleaner slept for longer than that: nothing would wake it again.
+#[tokio::test]
+async fn one_append_after_a_pause_is_enough_to_have_the_segment_before_it_compacted() {
+    let rig = Rig::with(&[("log.cleaner.backoff.ms", "50")]);
+    let configs =
+        [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0.01")];
+    rig.create("t", 1, &configs).await;
+    let tasks = tokio::spawn(rig.broker.clone().tasks());
+    let log = rig.broker.partition("t", 0).unwrap();
+    let large = "x".repeat(600_000);
+    for round in 0..5 {
+        rig.send("t", 0, -1, keyed(&[("k", &large)], Codec::None)).await;
+        // Every append closes the segment before it; the last of the closed ones and the active one stay.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while log.log().size().unwrap() > 1_300_000 {
+            assert!(Instant::now() < deadline, "append {round} was never looked at");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    rig.broker.close().await.unwrap();
+    tasks.await.unwrap();
+}
+
 #[tokio::test]
 async fn batches_are_kept_under_the_topics_codec() {
     let rig = Rig::new();

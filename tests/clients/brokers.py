@@ -4,14 +4,10 @@ A place holds two brokers with the same listeners and rules whichever program se
 demands authentication on some of its listeners. Nothing here looks at what a client does.
 """
 
-import json
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 USER, PASSWORD = "alice", "alice-secret"
@@ -261,7 +257,8 @@ class KafkaPlace:
             "sasl.mechanism.controller.protocol": "PLAIN",
         }
         for name in ["sasl", "both", "inner", "controller"]:
-            settings[f"listener.name.{name}.plain.sasl.jaas.config"] = f"{jaas}.plain.PlainLoginModule required {users};"
+            key = f"listener.name.{name}.plain.sasl.jaas.config"
+            settings[key] = f"{jaas}.plain.PlainLoginModule required {users};"
             for mechanism in ["scram-sha-256", "scram-sha-512"]:
                 key = f"listener.name.{name}.{mechanism}.sasl.jaas.config"
                 settings[key] = f"{jaas}.scram.ScramLoginModule required;"

@@ -4,6 +4,7 @@
 use klog::storage::sim::SimDisk;
 
 mod compact;
+mod compact_real;
 mod faults;
 mod model;
 mod power;

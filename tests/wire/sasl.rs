@@ -156,6 +156,10 @@ fn nothing_but_authentication_is_served_before_it() {
         assert_eq!(answer[..4], correlation.to_be_bytes());
         assert!(correlation == 4 || code(&answer) == 0, "{correlation}: {answer:?}");
     }
+    // Once it is done, it is done: there is no session to renew.
+    peer.send(&[handshake(1, 5, "PLAIN"), authenticate(6, good), metadata(7)].concat());
+    assert_eq!((code(&peer.answer().unwrap()), code(&peer.answer().unwrap())), (34, 34));
+    assert_eq!(peer.answer().unwrap()[..4], 7_i32.to_be_bytes());
     // What comes too early closes the connection without an answer of its own.
     let mut early = guarded.dial();
     early.send(&metadata(1));

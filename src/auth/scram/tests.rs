@@ -214,3 +214,24 @@ fn nonces_may_stand_in_messages() {
     assert_eq!(text.len(), 22);
     assert!(super::message::check_nonce(&text).is_ok());
 }
+
+/// librdkafka before 2.6 says its part of the nonce twice; the proof is over what it says.
+#[test]
+fn a_nonce_with_more_before_it_passes_and_no_other() {
+    let mechanism = Mechanism::Sha256;
+    for (said, passes) in
+        [("cnonce1snonce2", true), ("cnonce1cnonce1snonce2", true), ("cnonce1", false), ("snonce2x", false)]
+    {
+        let mut server = Server::new(mechanism);
+        server.first(b"n,,n=user,r=cnonce1").unwrap();
+        let first = String::from_utf8(server.challenge(kept(), "snonce2").unwrap()).unwrap();
+        let without_proof = format!("c=biws,r={said}");
+        let transcript = format!("n=user,r=cnonce1,{first},{without_proof}");
+        let salted = mechanism.salted_password(b"secret", b"saltSALTsalt", MIN_ITERATIONS);
+        let client_key = mechanism.hmac(&salted, &[b"Client Key"]);
+        let signed = mechanism.hmac(&kept().stored_key, &[transcript.as_bytes()]);
+        let proof: Vec<u8> = client_key.iter().zip(&signed).map(|(key, sign)| key ^ sign).collect();
+        let last = format!("{without_proof},p={}", super::message::base64(&proof));
+        assert_eq!(server.last(last.as_bytes()).is_ok(), passes, "{said}");
+    }
+}

@@ -37,13 +37,14 @@ pub(super) async fn handle(
         return DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() };
     }
     let mut times: HashMap<(Option<String>, TopicId), usize> = HashMap::new();
-    for one in &asked {
-        *times.entry((one.name.clone(), one.topic_id)).or_default() += 1;
+    let asked: Vec<_> = asked.into_iter().map(|one| (meant(broker, &one), one)).collect();
+    for (meant, _) in &asked {
+        *times.entry(meant.clone()).or_default() += 1;
     }
     let mut responses = Vec::with_capacity(times.len());
-    for one in asked {
-        // A topic that is there several times has one answer.
-        let Some(times) = times.remove(&(one.name.clone(), one.topic_id)) else { continue };
+    for (meant, one) in asked {
+        // A topic that is there several times, by its name or its id, has one answer.
+        let Some(times) = times.remove(&meant) else { continue };
         responses.push(delete(broker, peer, one, times > 1).await);
     }
     for gone in responses.iter().filter(|response| response.error_code == ErrorCode::NONE) {
@@ -54,6 +55,15 @@ pub(super) async fn handle(
         }
     }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+/// The topic by its name where one of that id is there: what is the same topic is the same key.
+fn meant(broker: &Broker, asked: &DeleteTopicState) -> (Option<String>, TopicId) {
+    let by_id = asked.name.is_none().then(|| broker.topic_name(&asked.topic_id)).flatten();
+    match by_id {
+        Some(name) => (Some(name.to_string()), TopicId::ZERO),
+        None => (asked.name.clone(), asked.topic_id),
+    }
 }
 
 async fn delete(

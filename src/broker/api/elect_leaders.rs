@@ -8,7 +8,7 @@ use crate::auth::acl::Operation;
 use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::elect_leaders::{
-    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
+    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult, TopicPartitions,
 };
 
 pub(super) async fn handle(
@@ -21,19 +21,16 @@ pub(super) async fn handle(
     let asked = request.topic_partitions;
     if let Some((error_code, message)) = denied {
         // Version 0 has no place for it but the partitions.
-        let results = asked.unwrap_or_default().into_iter().map(|topic| {
-            let partitions = topic.partitions.into_iter().map(|partition_id| PartitionResult {
-                partition_id,
-                error_code,
-                error_message: Some(message.clone()),
-            });
-            ReplicaElectionResult { topic: topic.topic, partition_result: partitions.collect() }
-        });
-        let replica_election_results = if version == 0 { results.collect() } else { Vec::new() };
-        return ElectLeadersResponse { error_code, replica_election_results, ..Default::default() };
+        let results = if version == 0 { refused(asked, error_code, &message) } else { Vec::new() };
+        return ElectLeadersResponse { error_code, replica_election_results: results, ..Default::default() };
     }
     if version >= 1 && !(0..=1).contains(&request.election_type) {
-        return ElectLeadersResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() };
+        // Said of each partition where some are named, else of the whole.
+        let code = ErrorCode::INVALID_REQUEST;
+        let error_code = if asked.is_some() { ErrorCode::NONE } else { code };
+        let text = format!("there is no election type {}", request.election_type);
+        let replica_election_results = refused(asked, code, &text);
+        return ElectLeadersResponse { error_code, replica_election_results, ..Default::default() };
     }
     let replica_election_results = match asked {
         // Of all partitions only those that needed an election are named.
@@ -54,6 +51,22 @@ pub(super) async fn handle(
         }
     };
     ElectLeadersResponse { replica_election_results, ..Default::default() }
+}
+
+fn refused(
+    asked: Option<Vec<TopicPartitions>>,
+    error_code: ErrorCode,
+    message: &str,
+) -> Vec<ReplicaElectionResult> {
+    let results = asked.unwrap_or_default().into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition_id| PartitionResult {
+            partition_id,
+            error_code,
+            error_message: Some(message.to_owned()),
+        });
+        ReplicaElectionResult { topic: topic.topic, partition_result: partitions.collect() }
+    });
+    results.collect()
 }
 
 fn not_needed(broker: &Broker, topic: &str, partition_id: i32) -> PartitionResult {

@@ -37,7 +37,7 @@ fn of_refusal(refusal: &Refusal) -> ErrorCode {
         Refusal::Exists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
         Refusal::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         Refusal::Partitions(_) | Refusal::NotMore { .. } => ErrorCode::INVALID_PARTITIONS,
-        Refusal::Feature { .. } => ErrorCode::FEATURE_UPDATE_FAILED,
+        Refusal::Feature { .. } => ErrorCode::INVALID_UPDATE_VERSION,
         Refusal::Replicas(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
     }
 }

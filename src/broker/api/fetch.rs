@@ -163,6 +163,17 @@ fn is_enough(found: &[Found], limits: Limits) -> bool {
         || found.iter().any(|found| found.data.error_code != ErrorCode::NONE || found.diverges)
 }
 
+/// Whether there was no partition to look at; Kafka then names no transactions rather than not saying.
+fn is_unknown(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            | ErrorCode::UNKNOWN_TOPIC_ID
+            | ErrorCode::INCONSISTENT_TOPIC_ID
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+    )
+}
+
 fn respond(
     broker: &Broker,
     header: &RequestHeader,
@@ -186,7 +197,7 @@ fn respond(
         if incremental && !said {
             continue;
         }
-        data.aborted_transactions = (committed && !failed).then(Vec::new);
+        data.aborted_transactions = (committed && !failed || is_unknown(data.error_code)).then(Vec::new);
         if let (Some(plan), Some(partition)) = (&plan, partition) {
             partition.count_fetched(plan.len as u64);
         }

@@ -23,6 +23,10 @@ pub(super) async fn handle(
     match request.transactional_id.as_deref() {
         Some("") => return refused(ErrorCode::INVALID_REQUEST),
         Some(_) => return refused(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+        // A producer has both an id and an epoch, or neither.
+        None if (request.producer_id == -1) != (request.producer_epoch == -1) => {
+            return refused(ErrorCode::INVALID_REQUEST);
+        }
         None => {}
     }
     // Who may write to some topic may do it idempotently (KIP-679).

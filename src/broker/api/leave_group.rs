@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::group_access::may;
 use super::group_code::{code, outcome};
 use crate::auth::acl::Operation;
-use crate::broker::groups::request::Leaver;
+use crate::broker::groups::request::{GroupError, Leaver};
 use crate::broker::{Broker, Peer};
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberResponse};
@@ -27,6 +27,15 @@ pub async fn handle(
         members.map(|one| Leaver { member_id: one.member_id, instance_id: one.group_instance_id }).collect()
     };
     match broker.groups().leave(broker, &request.group_id, &leavers).await {
+        // A group that is not there has none of the members: from 3 on that is said of each.
+        Err(GroupError::UnknownMember) if header.api_version >= 3 => {
+            let members = leavers.into_iter().map(|leaver| MemberResponse {
+                member_id: leaver.member_id,
+                group_instance_id: leaver.instance_id,
+                error_code: code(GroupError::UnknownMember),
+            });
+            LeaveGroupResponse { members: members.collect(), ..LeaveGroupResponse::default() }
+        }
         Err(error) => LeaveGroupResponse { error_code: code(error), ..LeaveGroupResponse::default() },
         Ok(results) if header.api_version < 3 => {
             let error_code = results.into_iter().map(outcome).next().unwrap_or_default();

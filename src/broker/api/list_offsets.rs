@@ -2,7 +2,7 @@
 //! answered after a sync that covers everything appended before, and never on the word of a checkpoint alone. Refuses
 //! special timestamps in versions that do not have them; what lies in remote storage is nothing (-1).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{error, operations};
@@ -31,16 +31,23 @@ pub(super) async fn handle(
     version: i16,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    let mut seen = HashSet::new();
+    let mut times: HashMap<(String, i32), usize> = HashMap::new();
+    for topic in &request.topics {
+        for asked in &topic.partitions {
+            *times.entry((topic.name.clone(), asked.partition_index)).or_default() += 1;
+        }
+    }
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         let allowed = operations::topic(broker, peer, Operation::Describe, &topic.name);
         let refused = allowed.err().map(|(code, _)| code);
         for asked in &topic.partitions {
+            // A partition that is there several times has one answer.
+            let Some(times) = times.remove(&(topic.name.clone(), asked.partition_index)) else { continue };
             let answer = if let Some(code) = refused {
                 Err(code)
-            } else if seen.insert((topic.name.clone(), asked.partition_index)) {
+            } else if times == 1 {
                 partition(broker, version, &topic.name, asked).await
             } else {
                 Err(ErrorCode::INVALID_REQUEST)

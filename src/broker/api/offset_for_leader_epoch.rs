@@ -59,7 +59,7 @@ fn look_up(partition: &Partition, epoch: i32) -> Result<(i32, i64), StorageError
     let log = partition.log();
     // Loads it: a file that lost its tail ends earlier than its mark.
     log.size()?;
-    if epoch < 0 || epoch > partition.leader_epoch() {
+    if epoch == -1 || epoch > partition.leader_epoch() {
         return Ok((-1, -1));
     }
     let end = partition.high_watermark();

@@ -44,6 +44,8 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
     match step(broker, peer, &request.auth_bytes).await {
         Ok(Step { message, lifetime_ms }) => {
             let response = SaslAuthenticateResponse {
+                // Kafka says nothing in so many words: an empty text, not none.
+                error_message: Some(String::new()),
                 auth_bytes: message.into(),
                 session_lifetime_ms: lifetime_ms,
                 ..SaslAuthenticateResponse::default()

@@ -27,7 +27,13 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
         return answer(ErrorCode::ILLEGAL_SASL_STATE, &[]);
     }
     match peer.take_exchange() {
-        SaslExchange::Start | SaslExchange::Done => {}
+        SaslExchange::Start => {}
+        SaslExchange::Done if peer.session_ends() => {}
+        // There is nothing to renew.
+        SaslExchange::Done => {
+            peer.put_exchange(SaslExchange::Done);
+            return answer(ErrorCode::ILLEGAL_SASL_STATE, &[]);
+        }
         SaslExchange::Handshaken(_) | SaslExchange::Scram(_) => {
             delay(broker).await;
             let why = "a SASL handshake in the middle of another";

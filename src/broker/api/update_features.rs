@@ -45,7 +45,7 @@ async fn update(broker: &Arc<Broker>, version: i16, request: UpdateFeaturesReque
             (_, 3) => Upgrade::UnsafeDowngrade,
             (_, other) => {
                 let text = format!("feature {}: there is no upgrade type {other}", update.feature);
-                return Err((ErrorCode::FEATURE_UPDATE_FAILED, text));
+                return Err((ErrorCode::INVALID_UPDATE_VERSION, text));
             }
         };
         Ok((update.feature, update.max_version_level, upgrade))

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::consumer::Assignors;
-use super::request::{Beat, ConsumerDescription, ConsumerHeartbeat, ConsumerRules, GroupError, Timing};
+use super::request::{
+    Assignors, Beat, ConsumerDescription, ConsumerHeartbeat, ConsumerRules, GroupError, Timing,
+};
 use super::topics::{SeenTopic, Topics};
 use super::{Groups, locked, now};
 use crate::broker::Broker;

@@ -7,16 +7,16 @@ use crate::model::id::TopicId;
 
 /// A topic at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeenTopic {
+pub(super) struct SeenTopic {
     /// Its id.
-    pub id: TopicId,
+    pub(super) id: TopicId,
     /// How many partitions it has.
-    pub partitions: i32,
+    pub(super) partitions: i32,
 }
 
 /// All topics at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Topics {
+pub(super) struct Topics {
     version: u64,
     by_name: BTreeMap<Arc<str>, SeenTopic>,
     names: HashMap<TopicId, Arc<str>>,
@@ -24,29 +24,29 @@ pub struct Topics {
 
 impl Topics {
     /// Topics by name, as of `version`: a number that differs whenever topics differ.
-    pub fn new(version: u64, topics: impl IntoIterator<Item = (Arc<str>, SeenTopic)>) -> Self {
+    pub(super) fn new(version: u64, topics: impl IntoIterator<Item = (Arc<str>, SeenTopic)>) -> Self {
         let by_name: BTreeMap<_, _> = topics.into_iter().collect();
         let names = by_name.iter().map(|(name, topic)| (topic.id, Arc::clone(name))).collect();
         Self { version, by_name, names }
     }
 
     /// Which moment this is.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.version
     }
 
     /// A topic by its name.
-    pub fn get(&self, name: &str) -> Option<SeenTopic> {
+    pub(super) fn get(&self, name: &str) -> Option<SeenTopic> {
         self.by_name.get(name).copied()
     }
 
     /// A topic's name by its id.
-    pub fn name(&self, id: &TopicId) -> Option<&Arc<str>> {
+    pub(super) fn name(&self, id: &TopicId) -> Option<&Arc<str>> {
         self.names.get(id)
     }
 
     /// All names, in order.
-    pub fn all_names(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub(super) fn all_names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.by_name.keys()
     }
 

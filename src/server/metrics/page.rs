@@ -165,7 +165,8 @@ fn partitions(text: &mut Text, node: &Node) {
 fn groups(text: &mut Text, node: &Node) {
     let name = "klog_groups";
     text.family(name, Gauge, "Groups by their state.");
-    for state in ["Empty", "PreparingRebalance", "CompletingRebalance", "Stable"] {
+    let states = ["Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable"];
+    for state in states {
         let count = node.groups.iter().filter(|group| group.state == state).count();
         text.sample(name, &[("state", state)], count);
     }

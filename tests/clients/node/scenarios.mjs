@@ -3,7 +3,9 @@
 // code, and says in `lacks` which scenarios and in `features` which parts it has.
 
 import { randomBytes } from 'node:crypto'
-import { CODES, Lacks, Refused, check, klog, name, pause, refused, same, storedBatches, text, until, world } from './rig.mjs'
+import {
+  CODES, Lacks, Refused, check, klog, name, pause, refused, same, storedBatches, text, until, world
+} from './rig.mjs'
 
 // Five hours ago: not so old that retention takes it, and what is three hours later is not in the future.
 const BASE = Date.now() - 18_000_000

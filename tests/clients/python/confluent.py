@@ -287,8 +287,8 @@ class Consumer:
 class Confluent:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     features = {
-        *["validate_only", "duplicate_headers", "neither", "null_headers", "metadata", "list_offsets", "max_timestamp", "fencing"],
-        *["cluster_id", "delete_groups", "alter_group_offsets", "acls", "scram", "more_admin"],
+        *["validate_only", "duplicate_headers", "neither", "null_headers", "metadata", "list_offsets", "max_timestamp"],
+        *["fencing", "cluster_id", "delete_groups", "alter_group_offsets", "acls", "scram", "more_admin"],
     }
     lacks = {}
 

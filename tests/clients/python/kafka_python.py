@@ -26,9 +26,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 
 import rig
 import scenarios
-from rig import Lacks, Record, Refused, until
-
-kafka.KafkaAdminClient  # the package is the client's, not this file's folder
+from rig import Record, Refused, until
 
 
 @contextlib.contextmanager
@@ -135,7 +133,8 @@ class Admin:
             told(getattr(errors, answer[name]))
 
     def list_offsets(self, specs):
-        words = {"earliest": OffsetSpec.EARLIEST, "latest": OffsetSpec.LATEST, "max_timestamp": OffsetSpec.MAX_TIMESTAMP}
+        words = {"earliest": OffsetSpec.EARLIEST, "latest": OffsetSpec.LATEST}
+        words["max_timestamp"] = OffsetSpec.MAX_TIMESTAMP
         wanted = {kafka.TopicPartition(*place): words.get(spec, spec) for place, spec in specs.items()}
         found = self.client.list_partition_offsets(wanted)
         return {(p.topic, p.partition): answer.offset for p, answer in found.items()}
@@ -267,7 +266,8 @@ class Consumer:
     def commit(self, offsets=None):
         wanted = None
         if offsets:
-            wanted = {kafka.TopicPartition(*p): kafka.OffsetAndMetadata(o, note, -1) for p, (o, note) in offsets.items()}
+            given = {kafka.TopicPartition(*place): value for place, value in offsets.items()}
+            wanted = {place: kafka.OffsetAndMetadata(offset, note, -1) for place, (offset, note) in given.items()}
         with asking():
             self.client.commit(wanted)
 

@@ -152,7 +152,8 @@ class Member:
     def __init__(self, group, topic, *more):
         self.path = os.path.join(world.scratch, world.name("member"))
         self.out, self.err = open(self.path, "wb"), open(self.path + ".err", "wb")
-        settings = ["-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=8000", "-X", "heartbeat.interval.ms=300"]
+        settings = ["-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=8000"]
+        settings += ["-X", "heartbeat.interval.ms=300"]
         command = ["kcat", "-b", world.plain, *settings, *more, "-u", "-f", "%p %s\n", "-G", group, topic]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
 
@@ -278,10 +279,8 @@ def delete_records():
 
 
 def compaction():
-    topic = made(
-        "compacted",
-        **{"cleanup.policy": "compact", "segment.ms": 200, "min.cleanable.dirty.ratio": 0.01, "max.compaction.lag.ms": 200},
-    )
+    soon = {"segment_ms": 200, "max_compaction_lag_ms": 200, "min_cleanable_dirty_ratio": 0.01}
+    topic = made("compacted", cleanup_policy="compact", **soon)
     for turn in range(5):
         kcat("-P", "-t", topic, "-K", ":", stdin=b"".join(b"k%d:turn %d\n" % (key, turn) for key in range(10)))
         time.sleep(0.25)

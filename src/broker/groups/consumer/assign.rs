@@ -8,65 +8,8 @@ use std::sync::Arc;
 
 use crate::model::id::TopicId;
 
+use super::super::request::Assignor;
 use super::{Parts, range, uniform};
-
-/// An assignor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Assignor {
-    /// Balanced over all topics.
-    Uniform,
-    /// A range of each topic.
-    Range,
-}
-
-impl Assignor {
-    const ALL: [Self; 2] = [Self::Uniform, Self::Range];
-
-    /// Its name in the protocol.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Range => "range",
-        }
-    }
-}
-
-/// The assignors that `group.consumer.assignors` allows, the default first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Assignors {
-    first: Assignor,
-    second: Option<Assignor>,
-}
-
-impl Default for Assignors {
-    fn default() -> Self {
-        Self { first: Assignor::Uniform, second: Some(Assignor::Range) }
-    }
-}
-
-impl Assignors {
-    /// The assignors of these names, in their order; all of them if none is known.
-    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut known = names.into_iter().filter_map(|name| {
-            let name = name.trim();
-            Assignor::ALL.into_iter().find(|assignor| assignor.name() == name)
-        });
-        match known.next() {
-            Some(first) => Self { first, second: known.find(|other| *other != first) },
-            None => Self::default(),
-        }
-    }
-
-    /// The one taken where no member wishes for another.
-    pub fn default_one(self) -> Assignor {
-        self.first
-    }
-
-    /// The one of that name, if it is allowed.
-    pub fn get(self, name: &str) -> Option<Assignor> {
-        [Some(self.first), self.second].into_iter().flatten().find(|assignor| assignor.name() == name)
-    }
-}
 
 /// What an assignor is told of a member.
 #[derive(Debug, Clone, Default)]

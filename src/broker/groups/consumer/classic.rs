@@ -202,7 +202,8 @@ impl Core {
         Err(GroupError::RebalanceInProgress)
     }
 
-    /// Members of the classic protocol leave a consumer group: one result each.
+    /// Members leave a consumer group by the classic protocol's call: one result each. An admin takes out members of
+    /// either protocol so, by their id or, static ones, by their name.
     pub(in super::super) fn classic_leave(
         &mut self,
         id: &Arc<str>,
@@ -219,8 +220,8 @@ impl Core {
                 Some(Some(held)) => &**held,
                 Some(None) | None => leaver.member_id.as_str(),
             };
-            let found = classic_member(group, member_id, leaver.instance_id.as_deref());
-            results.push(found.map(|(id, ..)| {
+            let found = known_member(group, member_id, leaver.instance_id.as_deref());
+            results.push(found.map(|(id, _)| {
                 if !gone.contains(id) {
                     gone.push(Arc::clone(id));
                 }
@@ -239,15 +240,24 @@ fn classic_member<'a>(
     member_id: &str,
     instance: Option<&str>,
 ) -> Result<(&'a Arc<str>, &'a Member, &'a Classic), GroupError> {
+    let (id, member) = known_member(group, member_id, instance)?;
+    let classic = member.profile.classic.as_ref().ok_or(GroupError::UnknownMember)?;
+    Ok((id, member, classic))
+}
+
+/// A member of either protocol by its ids.
+fn known_member<'a>(
+    group: &'a ConsumerGroup,
+    member_id: &str,
+    instance: Option<&str>,
+) -> Result<(&'a Arc<str>, &'a Member), GroupError> {
     if let Some(instance) = instance {
         let held = group.static_member(instance).ok_or(GroupError::UnknownMember)?;
         if **held != *member_id {
             return Err(GroupError::FencedInstance);
         }
     }
-    let (id, member) = group.members.get_key_value(member_id).ok_or(GroupError::UnknownMember)?;
-    let classic = member.profile.classic.as_ref().ok_or(GroupError::UnknownMember)?;
-    Ok((id, member, classic))
+    group.members.get_key_value(member_id).ok_or(GroupError::UnknownMember)
 }
 
 /// Whether a partition that the member is to have is still another's.

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use super::super::core::{Core, Step};
 use super::super::group::{Group, Phase};
-use super::super::request::{Beat, ConsumerHeartbeat, ConsumerRules, GroupError, Now};
+use super::super::request::{Assignor, Assignors, Beat, ConsumerHeartbeat, ConsumerRules, GroupError, Now};
 use super::super::topics::Topics;
 use super::assign::{Wish, assign};
 use super::draft::Draft;
 use super::reconcile::{self, Surroundings};
 use super::soft::{Soft, after};
-use super::{
-    AWAY, Assignor, Assignors, Change, ConsumerGroup, Current, Member, MemberState, Parts, Profile, regex,
-};
+use super::{AWAY, Change, ConsumerGroup, Current, Member, MemberState, Parts, Profile, regex};
 use super::{Resolved, without_epochs};
+
+/// The epoch that a group has before anyone subscribes to anything.
+const FIRST: i32 = 1;
 
 /// Who the heartbeat is from, as the group knows it.
 enum From {
@@ -251,7 +252,7 @@ impl Work<'_> {
 
     /// Begins a new epoch if subscriptions, or the topics subscribed to, have changed.
     pub(super) fn take_epoch(&self, draft: &mut Draft<'_>, soft: &mut Soft, changed: bool) {
-        let mut bump = changed || draft.group().epoch == 0;
+        let mut bump = changed;
         let newer = soft.seen != Some(self.topics.version());
         if newer {
             let patterns: Vec<_> = draft.group().regexes.keys().cloned().collect();
@@ -260,13 +261,15 @@ impl Work<'_> {
             }
             soft.seen = Some(self.topics.version());
         }
-        if !bump && !newer {
+        let (epoch, known) = (draft.group().epoch, draft.group().hash);
+        if !bump && !newer && epoch > 0 {
             return;
         }
         let hash = self.topics.hash(&draft.group().all_subscribed());
-        if bump || hash != draft.group().hash {
-            let epoch = draft.group().epoch.saturating_add(1);
-            draft.put(Change::Epoch(Some((epoch, hash))));
+        if bump || hash != known {
+            draft.put(Change::Epoch(Some((epoch.max(FIRST).saturating_add(1), hash))));
+        } else if epoch < FIRST {
+            draft.put(Change::Epoch(Some((FIRST, hash))));
         }
     }
 

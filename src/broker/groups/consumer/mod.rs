@@ -26,8 +26,6 @@ use crate::model::id::TopicId;
 use super::request::Protocol;
 use super::topics::Topics;
 
-pub(super) use assign::Assignor;
-pub use assign::Assignors;
 pub(super) use change::Change;
 pub(super) use offsets::may_commit_for;
 

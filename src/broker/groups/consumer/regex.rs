@@ -24,9 +24,32 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, GroupError> {
             .build()
             .map_err(|_| GroupError::InvalidRegex)
     };
+    let pattern = &unquoted(pattern);
     // By itself first: a stray parenthesis must not pair with those around it.
     build(pattern)?;
     build(&format!(r"\A(?:{pattern})\z"))
+}
+
+/// The pattern with what stands between `\Q` and `\E` as itself: RE2/J knows these, this engine does not.
+fn unquoted(pattern: &str) -> String {
+    let mut plain = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        if let Some(quoted) = escape.strip_prefix("\\Q") {
+            let (text, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+            plain.push_str(&regex::escape(text));
+            rest = after;
+        } else {
+            // The backslash and what it escapes, which may be another backslash.
+            let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
+            plain.push_str(&escape[..end]);
+            rest = &escape[end..];
+        }
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// The names that a pattern matches and `may_see` allows.
@@ -44,6 +67,8 @@ mod tests {
         assert!(matches("a|b", "a") && !matches("a|b", "ab") && !matches("foo", "foobar"));
         assert!(matches("^orders-[0-9]+$", "orders-12") && matches("", "") && !matches("", "a"));
         assert!(matches("(?i)Log.*", "logs"));
+        assert!(matches(r"\Qa.b\E+", "a.bb") && !matches(r"\Qa.b\E", "axb") && matches(r"\Qa", "a"));
+        assert!(matches(r"\\Q", r"\Q") && matches(r"a\.b", "a.b"));
         for bad in ["(", "a)(b", "[", "*a", "(?=a)", "a{1000}{1000}"] {
             assert_eq!(compile(bad).unwrap_err(), GroupError::InvalidRegex, "{bad}");
         }

@@ -81,47 +81,66 @@ impl World {
 fn a_partition_is_given_only_after_its_owner_has_given_it_back() {
     let mut world = World::consumers(topics(1, &[("t", 4)]));
     let a = world.beat(joining("a", &["t"])).unwrap();
-    assert_eq!((a.epoch, a.interval_ms), (1, 5_000));
+    assert_eq!((a.epoch, a.interval_ms), (2, 5_000));
     assert_eq!(a.assignment, Some(parts(&[("t", &[0, 1, 2, 3])])));
     let b = world.beat(joining("b", &["t"])).unwrap();
-    assert_eq!((b.epoch, b.assignment), (2, Some(Parts::new())), "all is still a's");
+    assert_eq!((b.epoch, b.assignment), (3, Some(Parts::new())), "all is still a's");
     assert_eq!(world.consumer_state(), "Reconciling");
-    let a = world.beat(beat("a", 1)).unwrap();
-    assert_eq!((a.epoch, a.assignment), (1, Some(parts(&[("t", &[0, 1])]))), "it is to give two back first");
-    assert_eq!(world.beat(beat("b", 2)).unwrap().assignment, None, "they are not free before it says so");
-    let held = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0, 1, 2])])), ..beat("a", 1) };
-    assert_eq!(world.beat(held).unwrap().epoch, 1, "one is still held");
-    let given = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0, 1])])), ..beat("a", 1) };
-    assert_eq!(world.beat(given).unwrap().epoch, 2);
-    assert_eq!(world.beat(beat("b", 2)).unwrap().assignment, Some(parts(&[("t", &[2, 3])])));
+    let a = world.beat(beat("a", 2)).unwrap();
+    assert_eq!((a.epoch, a.assignment), (2, Some(parts(&[("t", &[0, 1])]))), "it is to give two back first");
+    assert_eq!(world.beat(beat("b", 3)).unwrap().assignment, None, "they are not free before it says so");
+    let held = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0, 1, 2])])), ..beat("a", 2) };
+    assert_eq!(world.beat(held).unwrap().epoch, 2, "one is still held");
+    let given = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0, 1])])), ..beat("a", 2) };
+    assert_eq!(world.beat(given).unwrap().epoch, 3);
+    assert_eq!(world.beat(beat("b", 3)).unwrap().assignment, Some(parts(&[("t", &[2, 3])])));
     assert_eq!(world.consumer_state(), "Stable");
     world.reopen();
     assert_eq!(world.consumer_state(), "Stable");
     assert_eq!(
-        world.beat(beat("b", 2)).unwrap(),
-        Beat { assignment: None, ..world.beat(beat("b", 2)).unwrap() }
+        world.beat(beat("b", 3)).unwrap(),
+        Beat { assignment: None, ..world.beat(beat("b", 3)).unwrap() }
     );
     assert_eq!(world.beat(beat("a", -1)).unwrap().epoch, -1);
-    let b = world.beat(beat("b", 2)).unwrap();
-    assert_eq!((b.epoch, b.assignment), (3, Some(parts(&[("t", &[0, 1, 2, 3])]))));
+    let b = world.beat(beat("b", 3)).unwrap();
+    assert_eq!((b.epoch, b.assignment), (4, Some(parts(&[("t", &[0, 1, 2, 3])]))));
+}
+
+/// As Apache Kafka 4.3: LeaveGroup is how an admin takes members out, whichever protocol they speak.
+#[test]
+fn an_admin_takes_members_out_by_id_or_by_name() {
+    let mut world = World::consumers(topics(1, &[("t", 4)]));
+    let named = |id: &str| ConsumerHeartbeat { instance_id: Some("n".to_owned()), ..joining(id, &["t"]) };
+    world.beat(joining("a", &["t"])).unwrap();
+    world.beat(named("b")).unwrap();
+    assert_eq!(world.leave("x", None), Err(GroupError::UnknownMember));
+    assert_eq!(world.leave("a", Some("n")), Err(GroupError::FencedInstance));
+    assert_eq!(world.leave("", Some("other")), Err(GroupError::UnknownMember));
+    world.leave("a", None).unwrap();
+    assert_eq!(world.beat(beat("a", 1)), Err(GroupError::UnknownMember));
+    // A static member that is away for a while is still one.
+    world.beat(ConsumerHeartbeat { instance_id: Some("n".to_owned()), ..beat("b", -2) }).unwrap();
+    world.leave("", Some("n")).unwrap();
+    assert_eq!(world.leave("", Some("n")), Err(GroupError::UnknownMember));
+    assert_eq!(world.consumer_state(), "Empty");
 }
 
 #[test]
 fn wrong_epochs_and_unknown_members_are_refused() {
     let mut world = World::consumers(topics(1, &[("t", 4)]));
-    assert_eq!(world.beat(beat("a", 1)), Err(GroupError::GroupNotFound));
+    assert_eq!(world.beat(beat("a", 2)), Err(GroupError::GroupNotFound));
     assert_eq!(world.beat(beat("a", -1)), Err(GroupError::GroupNotFound));
     world.beat(joining("a", &["t"])).unwrap();
-    assert_eq!(world.beat(beat("b", 1)), Err(GroupError::UnknownMember));
-    assert_eq!(world.beat(beat("a", 2)), Err(GroupError::FencedEpoch));
+    assert_eq!(world.beat(beat("b", 2)), Err(GroupError::UnknownMember));
+    assert_eq!(world.beat(beat("a", 3)), Err(GroupError::FencedEpoch));
     world.beat(joining("b", &["t"])).unwrap();
     world.beat(beat("b", -1)).unwrap();
-    assert_eq!(world.beat(beat("a", 1)).unwrap().epoch, 3, "its answer is lost");
-    assert_eq!(world.beat(beat("a", 1)), Err(GroupError::FencedEpoch));
-    let again = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0])])), ..beat("a", 1) };
-    assert_eq!(world.beat(again).unwrap().epoch, 3, "one back, with nothing that it does not have");
+    assert_eq!(world.beat(beat("a", 2)).unwrap().epoch, 4, "its answer is lost");
+    assert_eq!(world.beat(beat("a", 2)), Err(GroupError::FencedEpoch));
+    let again = ConsumerHeartbeat { owned: Some(parts(&[("t", &[0])])), ..beat("a", 2) };
+    assert_eq!(world.beat(again).unwrap().epoch, 4, "one back, with nothing that it does not have");
     let back = world.beat(joining("a", &["t"])).unwrap();
-    assert_eq!((back.epoch, back.assignment), (3, Some(parts(&[("t", &[0, 1, 2, 3])]))), "anew with 0");
+    assert_eq!((back.epoch, back.assignment), (4, Some(parts(&[("t", &[0, 1, 2, 3])]))), "anew with 0");
     let odd = ConsumerHeartbeat { assignor: Some("mine".into()), ..joining("c", &["t"]) };
     assert_eq!(world.beat(odd), Err(GroupError::UnsupportedAssignor));
     let odd = ConsumerHeartbeat { regex: Some("(".into()), ..joining("c", &[]) };
@@ -135,15 +154,15 @@ fn silence_and_slow_revocation_put_a_member_out() {
     let mut world = World::consumers(topics(1, &[("t", 2)]));
     world.beat(joining("a", &["t"])).unwrap();
     world.beat(joining("b", &["t"])).unwrap();
-    world.beat(beat("a", 1)).unwrap();
+    world.beat(beat("a", 2)).unwrap();
     for _ in 0..2 {
         world.pass(29_999);
-        world.beat(beat("a", 1)).unwrap();
-        world.beat(beat("b", 2)).unwrap();
+        world.beat(beat("a", 2)).unwrap();
+        world.beat(beat("b", 3)).unwrap();
     }
     world.pass(2);
-    assert_eq!(world.beat(beat("a", 1)), Err(GroupError::UnknownMember), "it did not give back in a minute");
-    assert_eq!(world.beat(beat("b", 2)).unwrap().assignment, Some(parts(&[("t", &[0, 1])])));
+    assert_eq!(world.beat(beat("a", 2)), Err(GroupError::UnknownMember), "it did not give back in a minute");
+    assert_eq!(world.beat(beat("b", 3)).unwrap().assignment, Some(parts(&[("t", &[0, 1])])));
     world.pass(44_999);
     world.reopen();
     world.pass(44_999);
@@ -156,23 +175,23 @@ fn silence_and_slow_revocation_put_a_member_out() {
 fn topics_that_come_grow_and_go_begin_a_new_epoch() {
     let mut world = World::consumers(topics(1, &[]));
     let a = world.beat(joining("a", &["t"])).unwrap();
-    assert_eq!((a.epoch, a.assignment), (1, Some(Parts::new())));
+    assert_eq!((a.epoch, a.assignment), (2, Some(Parts::new())));
     world.core.see(topics(2, &[("t", 1), ("u", 1)]));
-    let a = world.beat(beat("a", 1)).unwrap();
-    assert_eq!((a.epoch, a.assignment), (2, Some(parts(&[("t", &[0])]))));
-    world.core.see(topics(3, &[("t", 1), ("u", 2)]));
-    assert_eq!(world.beat(beat("a", 2)).unwrap().epoch, 2, "another's topic");
-    world.core.see(topics(4, &[("t", 3)]));
     let a = world.beat(beat("a", 2)).unwrap();
-    assert_eq!((a.epoch, a.assignment), (3, Some(parts(&[("t", &[0, 1, 2])]))));
-    world.core.see(topics(5, &[]));
+    assert_eq!((a.epoch, a.assignment), (3, Some(parts(&[("t", &[0])]))));
+    world.core.see(topics(3, &[("t", 1), ("u", 2)]));
+    assert_eq!(world.beat(beat("a", 3)).unwrap().epoch, 3, "another's topic");
+    world.core.see(topics(4, &[("t", 3)]));
     let a = world.beat(beat("a", 3)).unwrap();
-    assert_eq!((a.epoch, a.assignment), (3, Some(Parts::new())), "to be given back first");
-    let given = ConsumerHeartbeat { owned: Some(Parts::new()), ..beat("a", 3) };
-    assert_eq!(world.beat(given).unwrap().epoch, 4);
+    assert_eq!((a.epoch, a.assignment), (4, Some(parts(&[("t", &[0, 1, 2])]))));
+    world.core.see(topics(5, &[]));
+    let a = world.beat(beat("a", 4)).unwrap();
+    assert_eq!((a.epoch, a.assignment), (4, Some(Parts::new())), "to be given back first");
+    let given = ConsumerHeartbeat { owned: Some(Parts::new()), ..beat("a", 4) };
+    assert_eq!(world.beat(given).unwrap().epoch, 5);
     world.reopen();
     world.core.see(topics(1, &[]));
-    assert_eq!(world.beat(beat("a", 4)).unwrap().epoch, 4, "a restart begins none");
+    assert_eq!(world.beat(beat("a", 5)).unwrap().epoch, 5, "a restart begins none");
 }
 
 #[test]
@@ -182,13 +201,13 @@ fn patterns_follow_the_topics() {
         ConsumerHeartbeat { topics: None, regex: Some("orders|secret|p.*".into()), ..joining("a", &[]) };
     assert_eq!(world.beat(by_pattern).unwrap().assignment, Some(parts(&[("orders", &[0])])));
     world.core.see(topics(2, &[("orders", 1), ("papers", 1)]));
-    let a = world.beat(beat("a", 1)).unwrap();
-    assert_eq!((a.epoch, a.assignment), (2, Some(parts(&[("orders", &[0]), ("papers", &[0])]))));
+    let a = world.beat(beat("a", 2)).unwrap();
+    assert_eq!((a.epoch, a.assignment), (3, Some(parts(&[("orders", &[0]), ("papers", &[0])]))));
     world.reopen();
     world.core.see(topics(3, &[("orders", 1), ("papers", 1)]));
-    assert_eq!(world.beat(beat("a", 2)).unwrap().epoch, 2);
+    assert_eq!(world.beat(beat("a", 3)).unwrap().epoch, 3);
     let both =
-        ConsumerHeartbeat { regex: Some(String::new()), topics: Some(vec!["papers".into()]), ..beat("a", 2) };
+        ConsumerHeartbeat { regex: Some(String::new()), topics: Some(vec!["papers".into()]), ..beat("a", 3) };
     assert_eq!(world.beat(both).unwrap().assignment, Some(parts(&[("papers", &[0])])));
     assert!(world.core.durable().consumers["g"].regexes.is_empty(), "nobody's pattern is forgotten");
 }
@@ -203,16 +222,16 @@ fn a_static_member_comes_back_to_what_it_had() {
     let away = ConsumerHeartbeat { instance_id: Some("one".into()), ..beat("a", -2) };
     assert_eq!(world.beat(away.clone()).unwrap().epoch, -2);
     world.beat(joining("c", &["t"])).unwrap();
-    assert_eq!(world.beat(beat("c", 2)).unwrap().assignment, None, "what is away is not free");
+    assert_eq!(world.beat(beat("c", 3)).unwrap().assignment, None, "what is away is not free");
     let back = world.beat(named("b")).unwrap();
     assert_eq!(
         (back.epoch, back.assignment),
-        (2, Some(parts(&[("t", &[0])]))),
+        (3, Some(parts(&[("t", &[0])]))),
         "it is new, so it has nothing to give back"
     );
-    assert_eq!(world.beat(beat("c", 2)).unwrap().assignment, Some(parts(&[("t", &[1])])));
+    assert_eq!(world.beat(beat("c", 3)).unwrap().assignment, Some(parts(&[("t", &[1])])));
     assert_eq!(world.beat(away), Err(GroupError::FencedInstance));
-    let fenced = ConsumerHeartbeat { instance_id: Some("one".into()), ..beat("a", 1) };
+    let fenced = ConsumerHeartbeat { instance_id: Some("one".into()), ..beat("a", 2) };
     assert_eq!(world.beat(fenced), Err(GroupError::FencedInstance));
 }
 
@@ -220,15 +239,15 @@ fn a_static_member_comes_back_to_what_it_had() {
 fn offsets_are_taken_by_member_epoch() {
     let mut world = World::consumers(topics(1, &[("t", 2)]));
     world.beat(joining("a", &["t"])).unwrap();
-    assert_eq!(world.commit(1, "a", "t", 5), Ok(()));
-    assert_eq!(world.commit(2, "a", "t", 5), Err(GroupError::StaleEpoch));
-    assert_eq!(world.commit(1, "b", "t", 5), Err(GroupError::UnknownMember));
+    assert_eq!(world.commit(2, "a", "t", 5), Ok(()));
+    assert_eq!(world.commit(3, "a", "t", 5), Err(GroupError::StaleEpoch));
+    assert_eq!(world.commit(2, "b", "t", 5), Err(GroupError::UnknownMember));
     assert_eq!(world.commit(-1, "", "t", 5), Err(GroupError::UnknownMember));
     let group = world.core.durable().consumers["g"].clone();
-    assert_eq!(group.may_ask(Some("a"), 1), Ok(()));
+    assert_eq!(group.may_ask(Some("a"), 2), Ok(()));
     assert_eq!(group.may_ask(Some("a"), 0), Err(GroupError::StaleEpoch));
     assert_eq!(
-        (group.may_ask(None, -1), group.may_ask(Some("b"), 1)),
+        (group.may_ask(None, -1), group.may_ask(Some("b"), 2)),
         (Ok(()), Err(GroupError::UnknownMember))
     );
     let (deleted, step) = world.core.delete_group(&"g".into());
@@ -255,7 +274,7 @@ fn offsets_are_taken_by_member_epoch() {
 fn offsets_of_a_consumer_group_age_once_nobody_reads_the_topic() {
     let mut world = World::consumers(topics(1, &[("t", 1)]));
     world.beat(joining("a", &["t"])).unwrap();
-    world.commit(1, "a", "t", 5).unwrap();
+    world.commit(2, "a", "t", 5).unwrap();
     for _ in 0..700 {
         world.pass(15 * 60_000);
         // Sessions are longer than the steps of this test.

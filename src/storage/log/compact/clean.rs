@@ -54,6 +54,8 @@ struct Judge<'l> {
     tail: i64,
     now_ms: i64,
     horizon_ms: i64,
+    /// Whether something before is kept that could not be judged: a tombstone must go on hiding what it may hold.
+    keeps_tombstones: bool,
 }
 
 /// What is to become of a batch.
@@ -99,8 +101,9 @@ impl Judge<'_> {
         }
         let Some(key) = record.key else { return false };
         let newest = self.map.get(key).is_none_or(|newest| record.offset >= newest);
-        let stays =
-            record.value.is_some() || header.delete_horizon().is_none_or(|horizon| self.now_ms < horizon);
+        let stays = record.value.is_some()
+            || self.keeps_tombstones
+            || header.delete_horizon().is_none_or(|horizon| self.now_ms < horizon);
         newest && stays
     }
 
@@ -133,6 +136,7 @@ impl<'l> Cleaner<'l> {
             tail: log.durable_end(),
             now_ms,
             horizon_ms: now_ms.saturating_add(settings.delete_retention_ms),
+            keeps_tombstones: false,
         };
         Self {
             log,
@@ -163,6 +167,7 @@ impl<'l> Cleaner<'l> {
                 // What is damaged stays as it is, for repair; the records in it that can be read were counted.
                 self.end_group(done)?;
                 self.pass_over(segment)?;
+                self.judge.keeps_tombstones = true;
                 continue;
             }
             let last = segment.end() - 1;
@@ -239,6 +244,7 @@ impl<'l> Cleaner<'l> {
         let (judge, filter) = (&self.judge, &mut self.filter);
         let plain = Horizon { at_ms: judge.horizon_ms, always: false };
         // A batch whose records can not be read stays as it is.
+        let mut unread = false;
         let left = match verdict {
             Verdict::Keep => Left::All,
             Verdict::Drop => Left::Nothing,
@@ -247,7 +253,10 @@ impl<'l> Cleaner<'l> {
             }
             Verdict::Filter => {
                 let keeps = |record: &Record<'_>| judge.keeps(&header, record);
-                filter.filter(batch, plain, MAX_INFLATED, keeps).unwrap_or(Left::All)
+                filter.filter(batch, plain, MAX_INFLATED, keeps).unwrap_or_else(|_| {
+                    unread = true;
+                    Left::All
+                })
             }
         };
         let empty;
@@ -260,6 +269,7 @@ impl<'l> Cleaner<'l> {
             }
             Left::Nothing => &[],
         };
+        self.judge.keeps_tombstones |= unread;
         let group = &mut self.group;
         group.changed |= bytes != batch.bytes();
         let kept = bytes.get(57..).and_then(|from| from.first_chunk()).copied().map_or(0, i32::from_be_bytes);

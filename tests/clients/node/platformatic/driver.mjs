@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import zlib from 'node:zlib'
 import * as kafka from '@platformatic/kafka'
-import { Refused, check, klog, main, name, pause, same, until, world } from './rig.mjs'
+import { Refused, check, main, name, pause, same, until, world } from './rig.mjs'
 import { of } from './scenarios.mjs'
 
 const { ConfigResourceTypes, MessagesStreamFallbackModes, MessagesStreamModes } = kafka
