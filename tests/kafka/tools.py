@@ -362,7 +362,7 @@ def test_users_and_rules(world):
         20000,
     )
     assert out.split() == ["x"], (code, out, err)
-    at(ACLS, "--remove", "--force", *rule)
+    at(ACLS, "--remove", "--force", "--topic", "ruled")
     world.until(lambda: "User:bob" not in at(ACLS, "--list", "--topic", "ruled"), 10, "the rules are gone")
     world.until(lambda: bobs(TOPICS, "--describe", "--topic", "ruled")[0] != 0, 10, "bob may not describe")
     at(CONFIGS, "--alter", *user, "--delete-config", "SCRAM-SHA-512")
