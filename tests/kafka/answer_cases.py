@@ -166,7 +166,6 @@ def produce(pair, v):
     ask("an old message format", {**ONE, "magic": 1}, topic="ids")
     ask("no bytes at all", {"hex": ""}, topic="ids")
     ask("bytes that are no batch", {"hex": "00" * 70}, topic="ids")
-    ask("no records", None, topic="ids")
     ask("too large", {"of": [["k", "x" * 1_100_000, TIME]]}, topic="ids")
     now = {"of": [["k", "v", NOW]]}
     ask("a sequence without a producer", {**now, "sequence": 5, "producerEpoch": 0, "producerId": 123456}, topic="ids")
