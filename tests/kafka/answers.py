@@ -36,6 +36,7 @@ MEANT = [
     ("no API", r"key .*", "APIs that only one of them serves"),
     ("Produce", r"transactional .*", "transactions come with a later issue"),
     ("InitProducerId", r"transactional .*", "transactions come with a later issue; until then a fatal refusal"),
+    ("DescribeConfigs", r"some of a broker", "node.id stands in Kafka's file of settings"),
     ("FindCoordinator", r"of a transaction .*", "transactions come with a later issue"),
     ("Metadata", r"without a name or an id", "a server error of Kafka's"),
     ("IncrementalAlterConfigs", r"an operation that is none", "a server error of Kafka's"),
@@ -181,7 +182,24 @@ def normal(value, ignore, name=None):
 
 def brief(value):
     text = json.dumps(value, sort_keys=True)
-    return text if len(text) < 1200 else text[:1200] + "..."
+    return text if len(text) < 500 else text[:500] + "..."
+
+
+def differing(klog, kafka, path=""):
+    """Where two answers differ: path, klog's value, Kafka's."""
+    if isinstance(klog, dict) and isinstance(kafka, dict):
+        for key in sorted(klog.keys() | kafka.keys()):
+            yield from differing(klog.get(key, "(nothing)"), kafka.get(key, "(nothing)"), f"{path}.{key}")
+    elif isinstance(klog, list) and isinstance(kafka, list):
+        # What only one of them lists says more than a shift of places.
+        ours, theirs = [one for one in klog if one not in kafka], [one for one in kafka if one not in klog]
+        if len(ours) == len(theirs):
+            for one, other in zip(ours, theirs):
+                yield from differing(one, other, path + "[]")
+        else:
+            yield path + "[]", ours, theirs
+    elif klog != kafka:
+        yield path, klog, kafka
 
 
 def listed(table, api, case):
@@ -204,9 +222,8 @@ def test_both_answer_alike(world):
         version, command, klog, kafka = found[-1]
         versions = ",".join(str(one[0]) for one in found)
         asked = brief({key: one for key, one in command.items() if key in ("body", "frame", "cut", "extra")})
-        wrong.append(
-            f"{api} {case} (versions {versions})\n  asked {asked}\n  klog  {brief(klog)}\n  kafka {brief(kafka)}"
-        )
+        where = [f"  {path}: klog {brief(one)}, Kafka {brief(other)}" for path, one, other in differing(klog, kafka)]
+        wrong.append("\n".join([f"{api} {case} (versions {versions})", f"  asked {asked}", *where[:8]]))
     for row in FAULTS:
         print(f"known fault: {row[0]} {row[1]}")
         if row not in known:
