@@ -3,7 +3,7 @@
 //! Rules are kept and listed at any time, so that they can be made before they count; they count on the whole broker
 //! once a listener demands authentication, or where `authorizer.class.name` asks for it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -94,6 +94,16 @@ impl Broker {
                 Err(denied)
             }
         }
+    }
+
+    /// The topics that are there and that `peer` may not know of.
+    pub fn hidden_topics(&self, peer: &Peer) -> BTreeSet<Arc<str>> {
+        if self.judge.passes(peer) {
+            return BTreeSet::new();
+        }
+        let hidden =
+            |name: &Arc<str>| self.may(peer, Operation::Describe, ResourceType::Topic, name).is_err();
+        self.topics().iter().map(|topic| Arc::clone(topic.name())).filter(hidden).collect()
     }
 
     /// Whether `peer` may do `operation` on some resource of the kind.

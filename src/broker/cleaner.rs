@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Broker, Partition};
-use crate::model::id::TopicPartition;
+use crate::model::id::TopicId;
 use crate::storage::{CompactOptions, CompactionDue, StorageError};
 
 /// Longest sleep at once where the speed is limited, so that closing need not wait for longer.
@@ -35,7 +35,7 @@ impl Bell {
 #[derive(Default)]
 pub(super) struct Cleaner {
     working: Mutex<()>,
-    left_alone: Mutex<HashSet<TopicPartition>>,
+    left_alone: Mutex<HashSet<(TopicId, i32)>>,
 }
 
 impl Cleaner {
@@ -44,22 +44,25 @@ impl Cleaner {
         drop(self.working.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn is_left_alone(&self, partition: &TopicPartition) -> bool {
-        self.left_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(partition)
+    fn is_left_alone(&self, partition: &Partition) -> bool {
+        self.left_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(&key(partition))
     }
 
-    fn leave_alone(&self, partition: &TopicPartition) {
-        self.left_alone.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.clone());
+    fn leave_alone(&self, partition: &Partition) {
+        self.left_alone.lock().unwrap_or_else(PoisonError::into_inner).insert(key(partition));
     }
 }
+
+/// Least bytes for the table of keys, as in Kafka: with less a pass gets nowhere.
+const LEAST_MEMORY: usize = 1 << 20;
 
 /// Runs until the broker closes: a look after the start, and `log.cleaner.backoff.ms` after something was written.
 pub(super) async fn run(broker: Arc<Broker>) {
     if !broker.settings().flag("log.cleaner.enable") {
         return broker.closing.cancelled().await;
     }
-    let backoff = Duration::from_millis(broker.settings().size("log.cleaner.backoff.ms").max(1) as u64);
-    let mut look = Some(Instant::now() + backoff);
+    let backoff = || Duration::from_millis(broker.settings().size("log.cleaner.backoff.ms").max(1) as u64);
+    let mut look = Some(Instant::now() + backoff());
     let closing = broker.closing.cancelled();
     tokio::pin!(closing);
     loop {
@@ -68,11 +71,11 @@ pub(super) async fn run(broker: Arc<Broker>) {
             () = &mut closing => return,
             () = sleep_until(at), if look.is_some() => {
                 let next = broker.blocking(Broker::clean).await.unwrap_or(None);
-                look = next.and_then(|wait| Instant::now().checked_add(wait.max(backoff)));
+                look = next.and_then(|wait| Instant::now().checked_add(wait.max(backoff())));
             }
             () = broker.around.bell.notify.notified() => {
                 // From now, not from when it fell asleep: what was just written is to be durable by then.
-                let soon = Instant::now() + backoff;
+                let soon = Instant::now() + backoff();
                 look = Some(look.map_or(soon, |look| look.min(soon)));
             }
         }
@@ -102,8 +105,12 @@ impl Broker {
             if self.is_closing() {
                 return None;
             }
-            if let Err(error) = self.clean_one(&partition) {
-                if matches!(error, StorageError::Full { .. }) {
+            let cleaned = self.clean_one(&partition);
+            if cleaned.as_ref().is_ok_and(|whole| !whole) {
+                later(now);
+            }
+            if let Err(error) = cleaned {
+                if matches!(error, StorageError::Full { .. }) || was_removed(&error) {
                     later(now);
                 }
                 self.cleaning_failed(&partition, &error);
@@ -121,9 +128,7 @@ impl Broker {
         for topic in self.topics().iter().filter(|topic| topic.settings().compacted) {
             for index in 0..topic.partition_count() {
                 match topic.partition(index, &self.folder, &self.around) {
-                    Ok(Some(partition)) if !self.cleaner.is_left_alone(partition.id()) => {
-                        found.push(partition)
-                    }
+                    Ok(Some(partition)) if !self.cleaner.is_left_alone(&partition) => found.push(partition),
                     Ok(_) => {}
                     Err(error) => {
                         tracing::error!(topic = %topic.name(), index, %error, "a log can not be opened");
@@ -134,12 +139,13 @@ impl Broker {
         found
     }
 
-    fn clean_one(&self, partition: &Arc<Partition>) -> Result<(), StorageError> {
+    /// Whether it came to its end.
+    fn clean_one(&self, partition: &Arc<Partition>) -> Result<bool, StorageError> {
         let begun = self.clock.monotonic();
         let settings = self.settings();
         let load = settings.text("log.cleaner.io.buffer.load.factor").and_then(|text| text.parse().ok());
         let options = CompactOptions {
-            memory: settings.size("log.cleaner.dedupe.buffer.size"),
+            memory: settings.size("log.cleaner.dedupe.buffer.size").max(LEAST_MEMORY),
             load_percent: (load.unwrap_or(0.9f64).clamp(0.01, 0.95) * 100.0) as usize,
             now_ms: self.clock.wall_ms(),
             upto: partition.stable_end(),
@@ -168,7 +174,7 @@ impl Broker {
             // The next checkpoint knows the log as it is now.
             partition.touch();
         }
-        Ok(())
+        Ok(!done.stopped)
     }
 
     fn cleaning_failed(&self, partition: &Partition, error: &StorageError) {
@@ -178,11 +184,23 @@ impl Broker {
                 tracing::warn!(partition = %partition.id(), %error, "not compacted: it is tried again");
             }
             _ if partition.is_gone() || self.is_closing() => {}
+            // Retention took a segment that was being looked at.
+            error if was_removed(error) => {}
             _ => {
-                self.cleaner.leave_alone(partition.id());
+                self.cleaner.leave_alone(partition);
                 tracing::error!(partition = %partition.id(), %error,
                     "not compacted, and not tried again before the next start");
             }
         }
     }
+}
+
+/// A topic made again under an old name is another one.
+fn key(partition: &Partition) -> (TopicId, i32) {
+    (partition.log().topic_id(), partition.id().partition)
+}
+
+/// Whether a file was not there any more.
+fn was_removed(error: &StorageError) -> bool {
+    matches!(error, StorageError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }

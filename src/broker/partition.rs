@@ -243,7 +243,9 @@ impl Partition {
         if self.is_gone() {
             return Err(BrokerError::UnknownPartition);
         }
-        self.look_at_log()?;
+        // Once: while appends go on, looking again could take the mark back behind what was acknowledged.
+        self.begun.call_once(|| drop(self.look_at_log()));
+        self.log.size()?;
         let (start, high_watermark) = (self.log.log_start(), self.high_watermark());
         let offset = if before == -1 { high_watermark } else { before };
         if offset < 0 || offset > high_watermark {

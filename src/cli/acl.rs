@@ -314,12 +314,27 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     if !args.yes && !output::confirm(&format!("Remove {}?", count(found.len())), true) {
         return Err(Failure::failed("nothing removed", "answer y, or give -y"));
     }
-    let gone = client.delete_acls(&filters).await.map_err(|error| explain(context, &error))?;
+    // Those that were shown, and no others that came meanwhile.
+    let exact: Vec<_> = found.iter().map(exactly).collect();
+    let gone = client.delete_acls(&exact).await.map_err(|error| explain(context, &error))?;
     output::notice(context, &format!("removed {}", count(gone.len())));
     if let Some(format) = args.output {
         rows(&gone).write(format)?;
     }
     Ok(Exit::Done)
+}
+
+/// The filter that takes this rule alone.
+fn exactly(rule: &Rule) -> RuleFilter {
+    RuleFilter {
+        resource_type: rule.resource_type,
+        name: Some(rule.name.clone()),
+        pattern: rule.pattern,
+        principal: Some(rule.principal.clone()),
+        host: Some(rule.host.clone()),
+        operation: rule.operation,
+        permission: rule.permission,
+    }
 }
 
 fn count(rules: usize) -> String {

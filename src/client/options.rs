@@ -180,7 +180,8 @@ impl ClientOptions {
     /// # Errors
     /// [`ClientError::Option`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ClientError> {
-        let value = value.trim();
+        // A password's blanks are part of it.
+        let value = if SECRETS.contains(&key) { value } else { value.trim() };
         match PROPERTIES.iter().find(|property| property.name == key) {
             Some(property) => (property.set)(self, value).map_err(|allowed| {
                 let shown = if SECRETS.contains(&key) { "(hidden)" } else { value };

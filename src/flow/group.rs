@@ -27,7 +27,6 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
                 if let Ok(outcome) = tokio::time::timeout(within / 2, kept).await {
                     outcome?;
                 }
-                self.last.clear();
                 for partition in &revoked {
                     if let Some(carried) = self.give_up(partition) {
                         self.last.insert(partition.clone(), carried);

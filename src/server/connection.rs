@@ -8,8 +8,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::budget::Claim;
 use super::clock::{Deadlines, Silence};
@@ -19,6 +21,7 @@ use super::meters::{Ledger, ListenerMeter, Mark};
 use super::output::{Flushed, Output};
 use super::service::{Call, Service};
 use super::shared::Shared;
+use crate::auth::MAX_STEP;
 use crate::broker::Peer;
 use crate::broker::api::{Outcome, Reply};
 use crate::net::Stream;
@@ -32,6 +35,11 @@ const IN_FLIGHT: usize = 128;
 const UNTAKEN: usize = 64 << 10;
 /// ... and in pieces, of which files hold a descriptor.
 const UNTAKEN_PIECES: usize = 64;
+/// The longest frame of a peer that has not authenticated yet, whatever `sasl.server.max.receive.size` says: a step of a
+/// mechanism, a request's head, and no room for much else.
+const UNPROVEN_FRAME: usize = MAX_STEP + (4 << 10);
+/// How long a peer may take to authenticate where its listener demands that.
+const UNPROVEN: Duration = Duration::from_secs(60);
 /// Requests after which other connections of the worker get their turn.
 const TURN: usize = 16;
 
@@ -65,6 +73,8 @@ pub(super) struct Connection<S: Service> {
     ended: bool,
     /// The peer has yet to prove who it is: its frames are bounded more tightly.
     unproven: bool,
+    /// When it came.
+    begun: Instant,
     /// Why it ends once the answers so far are sent; nothing more is read or begun.
     last: Option<String>,
     silence: Silence,
@@ -91,6 +101,7 @@ impl<S: Service> Connection<S> {
             ready: 0,
             ended: false,
             unproven: !peer.is_admitted(),
+            begun: Instant::now(),
             last: None,
             peer,
             silence: Silence::default(),
@@ -109,7 +120,7 @@ impl<S: Service> Connection<S> {
         let limits = &self.shared.limits;
         self.unproven = !self.peer.is_admitted();
         let longest = if self.unproven {
-            limits.sasl_max_bytes.min(limits.request_max_bytes)
+            limits.sasl_max_bytes.min(UNPROVEN_FRAME).min(limits.request_max_bytes)
         } else {
             limits.request_max_bytes
         };
@@ -328,6 +339,11 @@ impl<S: Service> Connection<S> {
             Some(at) => (Some(at), End::Stalled),
             None if quiet || ending => (Some(self.deadlines.idle(ending)), End::Idle),
             None => (None, End::Idle),
+        };
+        let proof = self.unproven.then(|| self.begun + UNPROVEN);
+        let (at, end) = match proof {
+            Some(proof) if at.is_none_or(|at| proof < at) => (Some(proof), End::Idle),
+            _ => (at, end),
         };
         let check = self.silence.next_look(limits, self.input.holds_room());
         self.deadlines.due(cx, at, check).then_some(end)

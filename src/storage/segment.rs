@@ -187,6 +187,12 @@ impl Segment {
             drop(slot);
             self.files.relieve();
             slot = held(&self.slot);
+            if let Some(file) = slot.as_ref() {
+                return Ok(Arc::clone(file));
+            }
+            if self.gone.load(Ordering::Acquire) {
+                return Err(StorageError::io("opening", &self.path)(io::ErrorKind::NotFound.into()));
+            }
             opened = self.files.disk().open(&self.path, Mode::Write);
         }
         let file = opened.map_err(StorageError::io("opening", &self.path))?;

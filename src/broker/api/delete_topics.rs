@@ -98,8 +98,9 @@ fn find(broker: &Broker, peer: &Peer, asked: &DeleteTopicState, twice: bool) -> 
         Some(_) if !id.is_zero() => return invalid("both a name and an id are given"),
         None if id.is_zero() => return invalid("neither a name nor an id is given"),
         Some(name) => {
+            // Asked whether or not it is there, so that the refusal says nothing about that.
+            operations::topic(broker, peer, Operation::Describe, name)?;
             let Some(topic) = broker.topic(name) else {
-                operations::topic(broker, peer, Operation::Describe, name)?;
                 return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic {name}")));
             };
             topic

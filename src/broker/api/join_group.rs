@@ -46,6 +46,7 @@ pub async fn handle(
         protocols: offered.collect(),
         needs_member_id: version >= 4,
         may_skip_assignment: version >= 9,
+        hidden: broker.hidden_topics(peer),
         draw: broker.groups().draw(),
     };
     let mut response = match broker.groups().join(broker, join).await {

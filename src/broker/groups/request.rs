@@ -103,6 +103,8 @@ pub struct JoinRequest {
     pub needs_member_id: bool,
     /// Whether a returning static leader may be told to keep the assignment (KIP-814).
     pub may_skip_assignment: bool,
+    /// Topics that the member may not know of: to it they are not there.
+    pub hidden: BTreeSet<Arc<str>>,
     /// Random text for a new member id: randomness comes in from outside.
     pub draw: String,
 }

@@ -144,6 +144,7 @@ impl World {
             metadata: metadata.into(),
         };
         let request = JoinRequest {
+            hidden: Default::default(),
             group: who.group.into(),
             member_id: member_id.to_owned(),
             instance_id: who.instance.map(str::to_owned),

@@ -50,10 +50,33 @@ pub(super) fn resolve(context: &Context, args: &DaemonArgs) -> Result<DaemonOpti
     given_security.check().map_err(|error| insecure(&error))?;
     let settings = Settings::parse(given.iter().map(|(name, value, _)| (name, value)))
         .map_err(|error| refused(&error, &given))?;
-    let listening =
-        listeners(args, &given)?.into_iter().map(|listen| Listening::new(listen, &given_security));
+    let listeners = listeners(args, &given)?;
+    check_names(&given, &listeners)?;
+    let listening = listeners.into_iter().map(|listen| Listening::new(listen, &given_security));
     let listeners = listening.collect::<Result<_, _>>().map_err(|error| insecure(&error))?;
     Ok(DaemonOptions { settings, listeners, http })
+}
+
+/// A setting of a listener that is not there would count for nothing, and nobody would know.
+fn check_names(given: &[(String, String, Origin)], listeners: &[Listen]) -> Result<(), Failure> {
+    let controllers = given.iter().filter(|(name, ..)| name == "controller.listener.names");
+    let controllers: Vec<&str> =
+        controllers.flat_map(|(_, names, _)| names.split(',')).map(str::trim).collect();
+    for (setting, ..) in given {
+        let Some((name, _)) = setting.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.'))
+        else {
+            continue;
+        };
+        let known = listeners.iter().map(|listen| listen.name.as_str()).chain(controllers.iter().copied());
+        let known: Vec<&str> = known.collect();
+        if !known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(Failure::usage(
+                format!("{setting}: there is no listener {name}; there is {}", known.join(", ")),
+                "name it as --listen NAME=... or listeners does",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn insecure(error: &SecurityError) -> Failure {

@@ -30,7 +30,6 @@ impl Reader<'_> {
                 // The reader may take its time, but not the group's.
                 self.deliver(Some(within / 2)).await?;
                 self.commit_delivered().await?;
-                self.last.clear();
                 for partition in &revoked {
                     self.give_up(partition, true);
                 }

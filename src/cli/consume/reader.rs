@@ -114,7 +114,8 @@ impl<'c> Reader<'c> {
     pub(super) fn read_from(&mut self, partition: &TopicPartition, offset: i64) {
         let stop = self.stops.get(partition).copied();
         self.ledger.hold(partition, offset);
-        if stop.is_none_or(|stop| offset < stop) {
+        // Where the run has ends, a partition that came later belongs to a later run.
+        if stop.map_or(self.stops.is_empty(), |stop| offset < stop) {
             self.open.insert(partition.clone());
             self.consumer.assign(partition.clone(), offset, stop);
         }

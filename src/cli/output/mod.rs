@@ -57,10 +57,14 @@ pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Asks a yes-or-no question on a terminal; anything but yes is no. Without a terminal the answer is `unasked`.
+/// Asks a yes-or-no question on a terminal; anything but yes is no. Without a terminal the answer is `unasked`; where
+/// somebody types and could not see the question, it is no.
 pub fn confirm(question: &str, unasked: bool) -> bool {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !io::stdin().is_terminal() {
         return unasked;
+    }
+    if !io::stderr().is_terminal() {
+        return false;
     }
     let _ = write!(io::stderr().lock(), "{question} [y/N] ");
     let mut answer = String::new();

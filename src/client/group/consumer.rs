@@ -51,6 +51,8 @@ struct Task {
     owned: Partitions,
     /// What the coordinator heard of that last; `None`: everything is to be said anew.
     told: Option<Partitions>,
+    /// The next heartbeat says what it has, whatever was told before.
+    answers: bool,
     /// What it is to have; `None` before the first answer that says so.
     target: Option<Partitions>,
     /// Names of the topics it has or had.
@@ -95,6 +97,7 @@ pub(super) fn run(
         epoch: JOINING,
         owned: Partitions::new(),
         told: None,
+        answers: false,
         target: None,
         names: BTreeMap::new(),
         interval,
@@ -111,7 +114,7 @@ pub(super) fn run(
 
 impl Task {
     async fn run(&mut self) -> Result<(), ClientError> {
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let mut missed = 0;
         loop {
             let beat = self.heartbeat(begun).await?;
@@ -122,6 +125,7 @@ impl Task {
                 Beat::Fine => missed = 0,
                 Beat::Lost => {
                     self.lose();
+                    begun = Instant::now();
                     sleep(self.client.options().retry_backoff).await;
                     continue;
                 }
@@ -133,7 +137,11 @@ impl Task {
                     continue;
                 }
             }
-            if self.reconcile(begun).await? {
+            let reconciled = self.reconcile(begun).await?;
+            if self.epoch == JOINING {
+                begun = Instant::now();
+            }
+            if reconciled {
                 // The coordinator waits to hear of it, and so do the others.
                 continue;
             }
@@ -176,6 +184,8 @@ impl Task {
         self.told = None;
         match error.code() {
             Some(ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH) => Ok(Beat::Lost),
+            // It came to its end, or to be a classic one, while this member was away.
+            Some(ErrorCode::GROUP_ID_NOT_FOUND) if self.epoch > JOINING => Ok(Beat::Lost),
             // The one that had the name before may have been killed: its session ends by itself.
             Some(ErrorCode::UNRELEASED_INSTANCE_ID) if begun.elapsed() < PREDECESSOR => Ok(Beat::Missed),
             _ if error.is_retriable() => Ok(Beat::Missed),
@@ -187,7 +197,7 @@ impl Task {
         let options = self.client.options();
         let membership = self.shared.membership();
         let anew = self.told.is_none();
-        let changed = self.told.as_ref() != Some(&self.owned);
+        let changed = self.answers || self.told.as_ref() != Some(&self.owned);
         ConsumerGroupHeartbeatRequest {
             group_id: self.group.clone(),
             member_id: membership.member_id,
@@ -203,6 +213,7 @@ impl Task {
 
     fn take(&mut self, answer: ConsumerGroupHeartbeatResponse) {
         self.told = Some(self.owned.clone());
+        self.answers = false;
         self.epoch = answer.member_epoch;
         self.shared.change(|membership| {
             membership.generation = answer.member_epoch;
@@ -214,7 +225,11 @@ impl Task {
             self.interval = Duration::from_millis(interval);
         }
         match answer.assignment {
-            Some(assignment) => self.target = Some(flat(assignment)),
+            Some(assignment) => {
+                self.target = Some(flat(assignment));
+                // The coordinator waits to hear what there is, also where nothing of it could be taken.
+                self.answers = true;
+            }
             // Who joins has nothing before he is told of something.
             None => drop(self.target.get_or_insert_default()),
         }
@@ -349,7 +364,7 @@ pub(super) async fn leave(client: &Client, group: &str, shared: &Shared) -> Resu
     let answer = connection.call(&request, client.options().request_timeout).await?;
     match answer.error_code {
         // It had been taken out before.
-        ErrorCode::NONE | ErrorCode::UNKNOWN_MEMBER_ID => Ok(()),
+        ErrorCode::NONE | ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::GROUP_ID_NOT_FOUND => Ok(()),
         code => Err(client.coordinator_error(group, code, answer.error_message)),
     }
 }

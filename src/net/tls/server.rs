@@ -4,7 +4,7 @@
 //! Lock: `config` guards which configuration new connections get; it is held to copy a pointer.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
@@ -43,6 +43,8 @@ pub struct ServerTlsOptions {
 pub struct ServerTls {
     options: ServerTlsOptions,
     config: RwLock<Arc<ServerConfig>>,
+    /// Held over reading and taking what was read: the last to ask is the last to be heard.
+    reloading: Mutex<()>,
 }
 
 impl ServerTls {
@@ -52,7 +54,7 @@ impl ServerTls {
     /// What is missing or unusable.
     pub fn load(options: ServerTlsOptions) -> Result<Self, TlsError> {
         let config = RwLock::new(build(&options)?);
-        Ok(Self { options, config })
+        Ok(Self { options, config, reloading: Mutex::new(()) })
     }
 
     /// Reads them again; connections that come from now on get what is new, those that are there go on.
@@ -60,6 +62,7 @@ impl ServerTls {
     /// # Errors
     /// What is missing or unusable; then everything stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = build(&self.options)?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())

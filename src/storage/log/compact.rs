@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use self::clean::Cleaner;
 use super::recovery::Window;
 use super::{Core, Log};
-use crate::record::{Batch, ControlMarker, Filter};
+use crate::record::{Batch, ControlMarker, Filter, HEADER_LEN};
 use crate::storage::batches::{Located, Step, Walk};
 use crate::storage::compact::map::OffsetMap;
 use crate::storage::compact::transactions::{Aborted, Survey, Tracker};
@@ -96,7 +96,8 @@ impl Log {
             return Ok(CompactionDue::Never);
         }
         let core = self.core()?;
-        let part = self.cleanable(core, &settings, now_ms, upto)?;
+        // What is visible and not durable yet counts: `compact` syncs first.
+        let part = self.cleanable(core, &settings, now_ms, upto, i64::MAX)?;
         let all = part.clean_bytes + part.dirty_bytes;
         let millionths = (u128::from(part.dirty_bytes) * 1_000_000 / u128::from(all.max(1))) as u32;
         let waited_for = |since: i64| since.saturating_add(settings.max_compaction_lag_ms);
@@ -132,7 +133,8 @@ impl Log {
         self.sync()?;
         let mut done = Compacted::default();
         loop {
-            let part = self.cleanable(core, &settings, options.now_ms, options.upto)?;
+            let durable = held(&core.writer).durable.base;
+            let part = self.cleanable(core, &settings, options.now_ms, options.upto, durable)?;
             if part.dirty_bytes == 0 {
                 return Ok(done);
             }
@@ -143,7 +145,13 @@ impl Log {
                     return Ok(done);
                 }
                 Pass::Upto(upto) => {
-                    self.folder.set_cleaned(&self.partition, upto)?;
+                    // Not for a log that was deleted meanwhile: its name may be another's by now.
+                    let stays = held(&self.loading);
+                    if self.closed.load(Ordering::Acquire) {
+                        return Err(StorageError::Closed { log: self.name.clone() });
+                    }
+                    self.folder.set_cleaned(&self.partition, upto).map_err(|error| self.full_or(error))?;
+                    drop(stays);
                     if upto <= part.first_dirty || upto >= part.end {
                         return Ok(done);
                     }
@@ -169,8 +177,8 @@ impl Log {
         settings: &LogSettings,
         now_ms: i64,
         upto: i64,
+        durable: i64,
     ) -> Result<Cleanable, StorageError> {
-        let durable_base = held(&core.writer).durable.base;
         let segments = core.segments();
         let active = segments.last().map_or(0, |active| active.base);
         let start = self.log_start();
@@ -186,7 +194,7 @@ impl Log {
             oldest: None,
             held_back: None,
         };
-        for segment in segments.iter().take_while(|segment| segment.end() <= durable_base.min(upto)) {
+        for segment in segments.iter().take_while(|segment| segment.end() <= durable.min(upto).min(active)) {
             if segment.end() > first_dirty {
                 let lag = settings.min_compaction_lag_ms;
                 let max = if lag > 0 { segment.stamps()?.max } else { -1 };
@@ -227,7 +235,9 @@ impl Log {
         pace: &mut dyn FnMut(u64) -> bool,
         done: &mut Compacted,
     ) -> Result<Pass, StorageError> {
-        let (aborted, end, records) = self.survey(core, part)?;
+        let Some((aborted, end, records)) = self.survey(core, part, pace)? else {
+            return Ok(Pass::Stopped);
+        };
         if end <= part.first_dirty {
             return Ok(Pass::Upto(part.first_dirty));
         }
@@ -236,7 +246,7 @@ impl Log {
             return Ok(Pass::Stopped);
         };
         let mut cleaner = Cleaner::new(self, core, settings, &map, upto, &aborted, options.now_ms);
-        let cleaned = cleaner.run(&part.segments, pace, done);
+        let cleaned = cleaner.run(&part.segments, pace, done).map_err(|error| self.full_or(error));
         if !matches!(cleaned, Ok(true)) {
             cleaner.abandon();
         }
@@ -244,10 +254,17 @@ impl Log {
     }
 
     /// Walks the headers: which transactions were aborted, where the first one that is still open begins (else the end),
-    /// and how many records the dirty part has.
-    fn survey(&self, core: &Core, part: &Cleanable) -> Result<(Vec<Aborted>, i64, u64), StorageError> {
+    /// and how many records the dirty part has; `None` when it was stopped.
+    #[allow(clippy::type_complexity)]
+    fn survey(
+        &self,
+        core: &Core,
+        part: &Cleanable,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<(Vec<Aborted>, i64, u64)>, StorageError> {
         let mut survey = Survey::default();
         let mut records = 0;
+        let mut stopped = false;
         for segment in &part.segments {
             let file = segment.file()?;
             self.each_batch(core, segment, file.as_ref(), 0, |batch| {
@@ -262,11 +279,15 @@ impl Log {
                 {
                     survey.marker(header, commits);
                 }
-                Ok(true)
+                stopped = !pace(HEADER_LEN as u64) || self.closed.load(Ordering::Acquire);
+                Ok(!stopped)
             })?;
+            if stopped {
+                return Ok(None);
+            }
         }
         let end = survey.first_open().map_or(part.end, |open| open.min(part.end));
-        Ok((survey.into_aborted(), end, records))
+        Ok(Some((survey.into_aborted(), end, records)))
     }
 
     /// Fills the table from the dirty part up to `end`; answers where it reaches, `None` when it was stopped.

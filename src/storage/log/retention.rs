@@ -29,7 +29,11 @@ impl Log {
     pub fn remove_below_start(&self) -> Result<Retained, StorageError> {
         let start = self.log_start();
         self.remove_front(&self.settings(), |segments| {
-            Ok(segments.iter().take_while(|segment| segment.size() > 0 && segment.end() <= start).count())
+            let closed = segments.len().saturating_sub(1);
+            let below = |(index, segment): &(usize, &Arc<Segment>)| {
+                (segment.size() > 0 || *index < closed) && segment.end() <= start
+            };
+            Ok(segments.iter().enumerate().take_while(below).count())
         })
     }
 
@@ -83,7 +87,9 @@ impl Log {
         let mut count = 0;
         for (index, segment) in segments.iter().enumerate() {
             let size = segment.size();
-            if size == 0 || segment.end() > upto {
+            // An empty one behind which others lie holds nothing up: compaction may leave it, or a power cut.
+            let last = index + 1 == segments.len();
+            if (size == 0 && last) || segment.end() > upto {
                 break;
             }
             if !in_time {

@@ -101,13 +101,15 @@ impl Core {
         &mut self,
         id: &Arc<str>,
         request: &JoinRequest,
-        told: Subscription,
+        mut told: Subscription,
         now: Now,
         step: &mut Step,
     ) -> Result<Joined, GroupError> {
+        let may_see = |topic: &str| !request.hidden.contains(topic);
+        told.topics.retain(|topic| may_see(topic));
         let soft = self.consumers.entry(Arc::clone(&request.group)).or_default();
         let mut draft = Draft::new(&request.group, &mut self.durable, &mut step.records);
-        let work = Work { rules: &self.rules.consumer, topics: &self.topics, may_see: &|_| true, now };
+        let work = Work { rules: &self.rules.consumer, topics: &self.topics, may_see: &may_see, now };
         let instance = request.instance_id.as_deref();
         let held = instance.and_then(|instance| draft.group().static_member(instance)).cloned();
         if let Some(old) = held.filter(|old| old != id) {

@@ -29,7 +29,7 @@ impl Core {
         };
         let may = rules.upgrade
             && consumers
-            && group.members.len() <= rules.max_size
+            && group.members.len() < rules.max_size
             && group.members.values().all(readable);
         if may { Ok(()) } else { Err(GroupError::GroupNotFound) }
     }

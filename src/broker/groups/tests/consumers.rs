@@ -314,6 +314,7 @@ impl World {
         self.draws += 1;
         self.tickets += 1;
         let request = JoinRequest {
+            hidden: Default::default(),
             group: "g".into(),
             member_id: member_id.to_owned(),
             instance_id: None,

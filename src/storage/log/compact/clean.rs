@@ -165,14 +165,18 @@ impl<'l> Cleaner<'l> {
         for segment in segments.iter().take_while(|segment| segment.base < upto) {
             if self.core.damaged.iter().any(|damage| damage.base == segment.base) {
                 // What is damaged stays as it is, for repair; the records in it that can be read were counted.
-                self.end_group(done)?;
+                if !self.end_group(done)? {
+                    return Ok(false);
+                }
                 self.pass_over(segment)?;
                 self.judge.keeps_tombstones = true;
                 continue;
             }
             let last = segment.end() - 1;
-            if self.group.out.as_ref().is_some_and(|out| !self.limits.takes(out, segment.size(), last)) {
-                self.end_group(done)?;
+            if self.group.out.as_ref().is_some_and(|out| !self.limits.takes(out, segment.size(), last))
+                && !self.end_group(done)?
+            {
+                return Ok(false);
             }
             if self.group.out.is_none() {
                 self.group.out =
@@ -183,8 +187,7 @@ impl<'l> Cleaner<'l> {
                 return Ok(false);
             }
         }
-        self.end_group(done)?;
-        Ok(true)
+        self.end_group(done)
     }
 
     fn read_aborted_index(&mut self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
@@ -282,7 +285,14 @@ impl<'l> Cleaner<'l> {
             group.out.take_if(|out| out.size() > 0 && !out.fits(&header, bytes.len() as u64, &self.limits))
         {
             // Records that kept their tombstones for a while can be more than they were.
-            group.new.push(out.finish(disk, self.aborted_index.is_some())?);
+            let base = out.base;
+            match out.finish(disk, self.aborted_index.is_some()) {
+                Ok(finished) => group.new.push(finished),
+                Err(error) => {
+                    discard(disk, &self.log.dir, base);
+                    return Err(error);
+                }
+            }
             group.changed = true;
         }
         if group.out.is_none() {
@@ -297,14 +307,14 @@ impl<'l> Cleaner<'l> {
         out.push(bytes, &header, self.interval)
     }
 
-    /// Finishes what the group's segments became and swaps it in.
-    fn end_group(&mut self, done: &mut Compacted) -> Result<(), StorageError> {
-        let Some(out) = self.group.out.take() else { return Ok(()) };
+    /// Finishes what the group's segments became and swaps it in; `false` where they are the log's no more.
+    fn end_group(&mut self, done: &mut Compacted) -> Result<bool, StorageError> {
+        let Some(out) = self.group.out.take() else { return Ok(true) };
         // Put back first: whatever fails here leaves its files for `abandon` to find.
         if !self.group.changed && self.group.old.len() == 1 {
             self.group.out = Some(out);
             self.abandon();
-            return Ok(());
+            return Ok(true);
         }
         let disk = self.log.folder.disk().as_ref();
         let base = out.base;
@@ -323,11 +333,13 @@ impl<'l> Cleaner<'l> {
         }
         let (before, after) =
             (old.iter().map(|old| old.size()).sum::<u64>(), new.iter().map(|new| new.size).sum::<u64>());
-        self.log.swap(self.core, &old, new)?;
+        if !self.log.swap(self.core, &old, new)? {
+            return Ok(false);
+        }
         done.before_bytes += before;
         done.after_bytes += after;
         done.removed += removed;
-        Ok(())
+        Ok(true)
     }
 
     /// Removes what was written and not swapped in.
@@ -342,8 +354,8 @@ impl<'l> Cleaner<'l> {
 
 impl Log {
     /// Puts new segments in the place of old ones: on disk so that a power cut finds all of it or nothing, in memory at
-    /// once. Plans made before keep reading their files.
-    fn swap(&self, core: &Core, old: &[Arc<Segment>], new: Vec<Finished>) -> Result<(), StorageError> {
+    /// once. Plans made before keep reading their files. `false`, and nothing done, where the old ones are the log's no more.
+    fn swap(&self, core: &Core, old: &[Arc<Segment>], new: Vec<Finished>) -> Result<bool, StorageError> {
         let disk = self.folder.disk().as_ref();
         let bases: Vec<i64> = new.iter().map(|made| made.base).collect();
         let undo = || bases.iter().for_each(|&base| discard(disk, &self.dir, base));
@@ -364,7 +376,7 @@ impl Log {
         let Some(range) = range.filter(|_| same) else {
             // Retention was faster.
             undo();
-            return Ok(());
+            return Ok(false);
         };
         let swap = Swap {
             old: old.iter().map(|old| old.base).collect(),
@@ -393,7 +405,7 @@ impl Log {
             return Err(self.fail_swap(core, &error));
         }
         fresh.iter().for_each(|segment| segment.set_dirty(false));
-        Ok(())
+        Ok(true)
     }
 
     /// It is not known which files the disk has under which name: the next start finds out.
