@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::catalog::{UserDeletion, UserRefusal, UserUpsertion};
+use super::catalog::{AlteredUsers, UserDeletion, UserUpsertion};
 use super::settings::Settings;
 use super::{Broker, BrokerError, Peer};
 use crate::auth::acl::{Operation, ResourceType};
@@ -143,7 +143,7 @@ impl Broker {
         &self,
         deletions: &[UserDeletion],
         upsertions: &[UserUpsertion],
-    ) -> Result<Vec<(String, Result<(), UserRefusal>)>, BrokerError> {
+    ) -> Result<AlteredUsers, BrokerError> {
         self.change(|catalog| Ok(catalog.access().alter_users(deletions, upsertions)))
     }
 

@@ -5,7 +5,7 @@ mod access;
 mod features;
 mod settings;
 
-pub use access::{Access, UserDeletion, UserRefusal, UserUpsertion};
+pub use access::{Access, AlteredUsers, UserDeletion, UserRefusal, UserUpsertion};
 pub use features::{FEATURES, Feature, Upgrade, feature};
 pub use settings::ResourceKind;
 

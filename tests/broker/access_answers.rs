@@ -67,6 +67,13 @@ pub(crate) async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
                 answered(rig, &DescribeUserScramCredentialsRequest { users }, version).await;
             }
         }
+        _ => return of_groups(rig, key, version).await,
+    }
+    true
+}
+
+async fn of_groups(rig: &Rig, key: ApiKey, version: i16) -> bool {
+    match key {
         ApiKey::DeleteGroups => {
             let groups_names = vec!["none".to_owned(), String::new()];
             answered(rig, &DeleteGroupsRequest { groups_names }, version).await;

@@ -469,6 +469,13 @@ async fn records_are_deleted_through_the_api() {
         let one = &answer.topics[0].partitions[0];
         assert_eq!((one.low_watermark, one.error_code), (low, code), "{name}-{partition} {offset}");
     }
+    // Acknowledged as soon as it is written, and deleted at once: the sync in between is nothing the client knows of.
+    for n in 1..=20 {
+        assert_eq!(rig.send("t", 1, 1, batch(&["x"])).await.error_code, ErrorCode::NONE);
+        let answer = rig.call(&ask("t", 1, n), 2).await;
+        let one = &answer.topics[0].partitions[0];
+        assert_eq!((one.low_watermark, one.error_code), (n, ErrorCode::NONE));
+    }
     rig.cut_power();
     assert_eq!(rig.broker.partition("t", 0).unwrap().log_start(), 2);
 }

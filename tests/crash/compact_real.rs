@@ -2,7 +2,7 @@
 //! the long counts.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
@@ -71,8 +71,10 @@ fn consume(log: &Log, from: i64, upto: impl Fn() -> (i64, bool)) -> (HashMap<Vec
 }
 
 fn run(updates: u64, keys: u64, segment_bytes: u32) {
+    // With KLOG_TEST_KEEP=FOLDER what is left stays at FOLDER-compacted, for Kafka's own tools to read.
+    let kept = std::env::var("KLOG_TEST_KEEP").map(|kept| PathBuf::from(format!("{kept}-compacted")));
     let temporary = tempfile::tempdir().unwrap();
-    let path = temporary.path().join("data");
+    let path = kept.unwrap_or_else(|_| temporary.path().join("data"));
     let (folder, log) = open(&path, segment_bytes);
     let (visible, done) = (AtomicI64::new(0), AtomicBool::new(false));
     let mut expected: HashMap<u64, u64> = HashMap::new();

@@ -82,3 +82,21 @@ fn the_real_disk_does_what_the_simulated_one_does() {
         assert_eq!(read_all(&log, end + 1).0, (0..=end).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_preallocated_segment_has_its_space_and_gives_it_back() {
+    use std::os::unix::fs::MetadataExt;
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("data");
+    let folder = open_real(&path, 16).unwrap();
+    let preallocated = LogSettings { segment_bytes: 4 << 20, preallocate: true, ..settings() };
+    let log = Log::open(&folder, TopicPartition::new("t", 0), TopicId([7; 16]), preallocated).unwrap();
+    append_values(&log, 3).unwrap();
+    let file = path.join("t-0").join(format!("{:020}.log", 0));
+    let space = || std::fs::metadata(&file).map(|file| (file.len(), file.blocks() * 512)).unwrap();
+    let (len, reserved) = space();
+    assert!(len < 1000 && reserved >= 4 << 20, "{len} bytes, {reserved} reserved");
+    assert_eq!(read_all(&log, 3).0, [0, 1, 2]);
+    log.close().unwrap();
+    assert!(space().1 < 1 << 20, "{:?}", space());
+}

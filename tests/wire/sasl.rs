@@ -229,7 +229,7 @@ fn klogs_client_authenticates_by_every_mechanism_over_both_transports() {
                 let client = Client::connect(options).await.unwrap();
                 produce(&client, "t", count..count + 1000).await;
                 count += 1000;
-                let mut consumer = Consumer::new(&client);
+                let consumer = Consumer::new(&client);
                 let partition = TopicPartition::new("t", 0);
                 let end = consumer.resolve(&[(partition.clone(), Position::End)]).await.unwrap().remove(0);
                 assert_eq!(end, i64::from(count));

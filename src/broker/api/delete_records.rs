@@ -56,6 +56,8 @@ async fn delete(
     if settings.compacted && !settings.log.delete_by_retention {
         return Err(ErrorCode::POLICY_VIOLATION);
     }
+    // What was acknowledged before its sync (acks=1) is the client's to delete: the high watermark is to cover it.
+    partition.settled().await.map_err(|error| error::of_broker(&error))?;
     let done = broker.blocking(move |_| partition.delete_records(before)).await;
     done.and_then(|done| done).map_err(|error| error::of_broker(&error))
 }

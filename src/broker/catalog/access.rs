@@ -70,6 +70,9 @@ pub enum UserRefusal {
     Missing,
 }
 
+/// What became of each user that a request alters, in the order in which it names them.
+pub type AlteredUsers = Vec<(String, Result<(), UserRefusal>)>;
+
 impl Access {
     /// All users and their credentials, by name.
     pub fn users(&self) -> impl Iterator<Item = (&String, &BTreeMap<ScramMechanism, Credential>)> {
@@ -107,8 +110,8 @@ impl Access {
         &self,
         deletions: &[UserDeletion],
         upsertions: &[UserUpsertion],
-    ) -> (Vec<(String, Result<(), UserRefusal>)>, Vec<MetadataRecord>) {
-        let mut answers: Vec<(String, Result<(), UserRefusal>)> = Vec::new();
+    ) -> (AlteredUsers, Vec<MetadataRecord>) {
+        let mut answers = AlteredUsers::new();
         let mut records: Vec<(&str, MetadataRecord)> = Vec::new();
         let mut seen = BTreeSet::new();
         let deleted = deletions.iter().map(|one| (&one.name, self.delete_user(one)));

@@ -16,10 +16,11 @@ use crate::model::id::TopicPartition;
 /// How long leaving the group may take; the session's time-out ends it otherwise.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// Kafka's codes for a protocol that is not spoken, and for a static member's name that another has.
+/// Kafka's codes for a protocol or an assignor that the broker has not, and for a static member's name that another has.
 const UNSUPPORTED_VERSION: i16 = 35;
 const FENCED_INSTANCE_ID: i16 = 82;
 const UNRELEASED_INSTANCE_ID: i16 = 111;
+const UNSUPPORTED_ASSIGNOR: i16 = 112;
 
 impl Reader<'_> {
     /// What the group said.
@@ -68,6 +69,10 @@ impl Reader<'_> {
                             spoken everywhere";
                 Failure { next: next.to_owned(), ..failure }
             }
+            Some(UNSUPPORTED_ASSIGNOR) => Failure {
+                next: "give another with -X group.remote.assignor, or leave it out".to_owned(),
+                ..failure
+            },
             Some(UNRELEASED_INSTANCE_ID) => Failure {
                 next: "a static member of that name is in the group; stop it, or give another --instance-id"
                     .to_owned(),

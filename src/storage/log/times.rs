@@ -79,8 +79,10 @@ impl Log {
         }
         let Some((segment, stamps)) = best else { return Ok(None) };
         let Some(batch) = self.locate(core, &segment, stamps.max_offset)? else { return Ok(None) };
-        let found = self.record_in(&segment, &batch, |record| record.timestamp == stamps.max)?;
-        Ok(found.filter(|found| found.offset < upto && found.offset >= start))
+        let latest =
+            |record: &crate::record::Record<'_>| record.timestamp == stamps.max && record.offset >= start;
+        let found = self.record_in(&segment, &batch, latest)?;
+        Ok(found.filter(|found| found.offset < upto))
     }
 
     /// Asks `look` about each batch from `from` on until it has an answer.

@@ -74,10 +74,10 @@ mod tests {
     use super::super::assign::Wish;
     use super::*;
 
-    fn run(
-        members: &[(&str, Option<&'static str>, &[u8], &[i32])],
-        sizes: &[(u8, i32)],
-    ) -> Vec<Vec<(u8, Vec<i32>)>> {
+    /// A member: its id, its name if static, the topics it reads, what it has of each.
+    type Given<'a> = (&'a str, Option<&'static str>, &'a [u8], &'a [i32]);
+
+    fn run(members: &[Given<'_>], sizes: &[(u8, i32)]) -> Vec<Vec<(u8, Vec<i32>)>> {
         let id = |byte: u8| TopicId([byte; 16]);
         let wishes = members.iter().map(|&(name, instance, topics, has)| {
             let topics: BTreeSet<_> = topics.iter().map(|&byte| id(byte)).collect();
