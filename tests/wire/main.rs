@@ -3,6 +3,7 @@
 
 mod authority;
 mod child;
+mod crowd;
 mod flood;
 mod hostile;
 mod kcat;
