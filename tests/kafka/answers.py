@@ -58,24 +58,15 @@ MEANT = [
 # (API, case): faults of klog that are known. A row whose cases all agree is named, to be taken off.
 FAULTS = [
     ("CreateTopics", r"only tried"),
-    ("DeleteTopics", r"with an id and a name"),
     ("DeleteGroups", r"one without a name"),
     ("OffsetDelete", r"of a group with members"),
-    ("AlterUserScramCredentials", r"in two mechanisms"),
-    ("DescribeUserScramCredentials", r".* too many"),
     ("ConsumerGroupDescribe", r"a group.*"),
     ("ListGroups", r".* too many"),
-    ("UpdateFeatures", r"(?!none|to the level it has).*"),
-    ("LeaveGroup", r"of a group that is not there"),
-    ("InitProducerId", r"an (id without an epoch|epoch without an id)"),
     ("DeleteTopics", r"one twice|by id"),
     ("Produce", r"an unknown magic|an old message format|a wrong length"),
     ("Produce", r"a sequence without a producer"),
-    ("Fetch", r"no such (topic|partition)"),
-    ("ListOffsets", r"a partition twice"),
     ("ElectLeaders", r".*kind 9"),
     ("DescribeConfigs", r"a topic with synonyms"),
-    ("OffsetForLeaderEpoch", r"epoch -2"),
 ]
 
 
