@@ -68,9 +68,8 @@ fn five_hundred_clients_at_once_are_all_served() {
     raise_descriptors();
     let server = Server::start("broker");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut wanted: Vec<String> = (0..CLIENTS)
-        .flat_map(|name| (0..RECORDS).map(move |number| format!("{name}-{number}")))
-        .collect();
+    let mut wanted: Vec<String> =
+        (0..CLIENTS).flat_map(|name| (0..RECORDS).map(move |number| format!("{name}-{number}"))).collect();
     wanted.sort();
     let local = LocalSet::new();
     local.block_on(&runtime, async {
@@ -78,9 +77,8 @@ fn five_hundred_clients_at_once_are_all_served() {
         let crowd =
             NewTopic { name: "crowd".to_owned(), partitions: PARTITIONS, replicas: -1, configs: Vec::new() };
         client.create_topics(&[crowd]).await.unwrap().remove(0).unwrap();
-        let writers: Vec<_> = (0..CLIENTS)
-            .map(|name| tokio::task::spawn_local(write(server.address.clone(), name)))
-            .collect();
+        let writers: Vec<_> =
+            (0..CLIENTS).map(|name| tokio::task::spawn_local(write(server.address.clone(), name))).collect();
         for writer in writers {
             writer.await.unwrap();
         }
