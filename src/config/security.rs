@@ -314,7 +314,6 @@ mod tests {
             (&[STORE, ("ssl.truststore.type", "PKCS12")], "PKCS12"),
             (&[STORE, ("ssl.key.password", "x")], "ssl.key.password: klog reads PEM that is not encrypted"),
             (&[STORE, ("ssl.principal.mapping.rules", "RULE:x/y/")], "klog has DEFAULT only"),
-            (&[STORE, ("ssl.client.auth", "maybe")], "ssl.client.auth=maybe"),
             (&[STORE, ("ssl.enabled.protocols", "TLSv1.1")], "TLSv1.1"),
             (&[STORE, ("ssl.cipher.suites", "NO_SUCH")], "NO_SUCH"),
             (&[("ssl.keystore.key", "K")], "ssl.keystore.key is set without ssl.keystore.certificate.chain"),
@@ -323,6 +322,8 @@ mod tests {
             let error = with(":1,tls,sasl", pairs).unwrap_err();
             assert!(error.to_string().contains(part) && !error.next().is_empty(), "{part}: {error}");
         }
+        let error = with(":1,tls", &[STORE, ("ssl.client.auth", "maybe")]).unwrap_err();
+        assert!(error.to_string().contains("ssl.client.auth=maybe"), "{error}");
         let jaas = [("listener.name.x.plain.sasl.jaas.config", "...")];
         let error = Given { pairs: &jaas }.check().unwrap_err();
         assert!(

@@ -357,7 +357,7 @@ fn old_message_formats_are_named() {
 fn a_folder_that_a_daemon_writes_to() {
     let world = World::new();
     world.klog(&["topic", "create", "t", "-q", "-c", "segment.bytes=1048576"]).ok();
-    let script = "while [ ! -e stop ]; do seq 20000; sleep 0.02; done | klog produce t";
+    let script = "while [ ! -e stop ]; do seq 2000; sleep 0.02; done | klog produce t";
     let producer = world.sh(script).spawn();
     until("records come", || {
         world.klog(&["segment", "dump", "data/t-0", "-n", "1"]).done().stdout_text() == "1\n"
