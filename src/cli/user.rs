@@ -116,7 +116,10 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for outcome in client.describe_users(&names).await.map_err(|error| explain(context, &error))? {
         match outcome {
-            Ok(user) => found.push(user),
+            Ok(mut user) => {
+                user.credentials.sort_unstable();
+                found.push(user);
+            }
             Err(error) => exit = worse(exit, output::failure(&explain(context, &error))),
         }
     }
