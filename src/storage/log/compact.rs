@@ -79,6 +79,9 @@ struct Cleanable {
     held_back: Option<i64>,
 }
 
+/// Aborted transactions, where the first open one begins, records of the dirty part.
+type Surveyed = (Vec<Aborted>, i64, u64);
+
 /// Where a pass ended.
 enum Pass {
     Upto(i64),
@@ -255,13 +258,12 @@ impl Log {
 
     /// Walks the headers: which transactions were aborted, where the first one that is still open begins (else the end),
     /// and how many records the dirty part has; `None` when it was stopped.
-    #[allow(clippy::type_complexity)]
     fn survey(
         &self,
         core: &Core,
         part: &Cleanable,
         pace: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<Option<(Vec<Aborted>, i64, u64)>, StorageError> {
+    ) -> Result<Option<Surveyed>, StorageError> {
         let mut survey = Survey::default();
         let mut records = 0;
         let mut stopped = false;
