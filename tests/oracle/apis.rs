@@ -53,6 +53,8 @@ fn shape<M: Message + Wire>(version: i16) -> Shape {
 macro_rules! each_api {
     ($call:ident) => {
         $call! {
+            add_offsets_to_txn AddOffsetsToTxnRequest AddOffsetsToTxnResponse,
+            add_partitions_to_txn AddPartitionsToTxnRequest AddPartitionsToTxnResponse,
             alter_configs AlterConfigsRequest AlterConfigsResponse,
             alter_partition_reassignments AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse,
             alter_replica_log_dirs AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse,
@@ -75,8 +77,10 @@ macro_rules! each_api {
             describe_producers DescribeProducersRequest DescribeProducersResponse,
             describe_quorum DescribeQuorumRequest DescribeQuorumResponse,
             describe_topic_partitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
+            describe_transactions DescribeTransactionsRequest DescribeTransactionsResponse,
             describe_user_scram_credentials DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse,
             elect_leaders ElectLeadersRequest ElectLeadersResponse,
+            end_txn EndTxnRequest EndTxnResponse,
             fetch FetchRequest FetchResponse,
             find_coordinator FindCoordinatorRequest FindCoordinatorResponse,
             heartbeat HeartbeatRequest HeartbeatResponse,
@@ -88,6 +92,7 @@ macro_rules! each_api {
             list_groups ListGroupsRequest ListGroupsResponse,
             list_offsets ListOffsetsRequest ListOffsetsResponse,
             list_partition_reassignments ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse,
+            list_transactions ListTransactionsRequest ListTransactionsResponse,
             metadata MetadataRequest MetadataResponse,
             offset_commit OffsetCommitRequest OffsetCommitResponse,
             offset_delete OffsetDeleteRequest OffsetDeleteResponse,
@@ -97,6 +102,8 @@ macro_rules! each_api {
             sasl_authenticate SaslAuthenticateRequest SaslAuthenticateResponse,
             sasl_handshake SaslHandshakeRequest SaslHandshakeResponse,
             sync_group SyncGroupRequest SyncGroupResponse,
+            txn_offset_commit TxnOffsetCommitRequest TxnOffsetCommitResponse,
+            write_txn_markers WriteTxnMarkersRequest WriteTxnMarkersResponse,
             update_features UpdateFeaturesRequest UpdateFeaturesResponse
         }
     };
