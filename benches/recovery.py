@@ -9,6 +9,7 @@ topic of --gib GiB, kill -9 while it is written to, then the time until it answe
 """
 
 import argparse
+import atexit
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ class Daemon:
 
     def __init__(self, klog, data):
         self.klog, self.data, self.process = klog, data, None
+        atexit.register(lambda: self.process and self.process.poll() is None and self.kill())
 
     def run(self, *arguments, **more):
         more.setdefault("stdout", subprocess.PIPE)
@@ -107,9 +109,11 @@ def big_log(options, folder):
     writer.wait()
     ready = daemon.start()
     begun = time.monotonic()
-    out = daemon.run("consume", "big", "--from", "-1", "-e", "-f", "%o\n").stdout
+    out = daemon.run("consume", "big", "-o", "-1", "-e", "-f", "%o\n").stdout
     read = time.monotonic() - begun
     print(f"{options.gib} GiB: ready {ready:.2f} s after kill -9, the last record ({out.decode().strip()}) read {read:.2f} s later")
+    said = [line for line in open(daemon.data + ".log", errors="replace") if "recover" in line.lower()]
+    print("  " + "  ".join(said[-3:]), end="" if said else "\n")
     daemon.kill()
 
 
