@@ -29,13 +29,14 @@ pub mod sasl;
 pub mod settings;
 mod topic;
 pub mod topic_settings;
+pub mod transactions;
 
 pub use access::Denied;
 pub use admin::AdminError;
 pub use alter::{AlterError, Change, GroupSettings};
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
-pub use partition::{InternalRecord, Partition};
+pub use partition::{InternalRecord, Partition, Replayed};
 pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 
@@ -112,6 +113,7 @@ pub struct Broker {
     sessions: Sessions,
     judge: access::Judge,
     groups: Groups,
+    transactions: transactions::Transactions,
     observer: Observer,
     deleted: Notify,
     cleaner: Cleaner,
@@ -210,6 +212,11 @@ impl Broker {
     /// The groups this node coordinates.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The transactions this node coordinates.
+    pub fn transactions(&self) -> &transactions::Transactions {
+        &self.transactions
     }
 
     /// The data folder.

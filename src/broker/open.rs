@@ -88,6 +88,7 @@ impl Broker {
             sessions: Sessions::new(slots),
             judge,
             groups,
+            transactions: super::transactions::Transactions,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
             cleaner: Cleaner::default(),

@@ -4,8 +4,10 @@
 //! Locks: `waiting` guards who waits, `lazy` the place among the flusher's logs that may stay unsynced; each is held
 //! for an insertion or a removal.
 
+mod in_txn;
 mod read;
 
+pub use in_txn::Replayed;
 pub(super) use read::replay;
 
 use std::cell::RefCell;

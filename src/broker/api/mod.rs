@@ -2,6 +2,7 @@
 //! table of `families` is never served.
 
 mod access_words;
+mod add_offsets_to_txn;
 mod alter;
 mod alter_configs;
 mod alter_partition_reassignments;
@@ -57,6 +58,7 @@ mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
 pub mod sync_group;
+mod txn_offset_commit;
 mod update_features;
 
 pub use answer::{Outcome, Part, Reply};
