@@ -232,6 +232,29 @@ impl Partition {
         self.append(&bytes, &summary, None)
     }
 
+    /// Appends the end of a producer's transaction. It is durable once [`Partition::durable`] of its offset answers.
+    ///
+    /// # Errors
+    /// A failing or closed log; an epoch that the log knows to be over.
+    pub fn append_marker(
+        self: &Arc<Self>,
+        producer_id: i64,
+        producer_epoch: i16,
+        commit: bool,
+        coordinator_epoch: i32,
+        _transaction_version: i16,
+        now_ms: i64,
+    ) -> Result<Appended, BrokerError> {
+        let marker = if commit {
+            crate::record::ControlMarker::Commit { coordinator_epoch }
+        } else {
+            crate::record::ControlMarker::Abort { coordinator_epoch }
+        };
+        let bytes = crate::record::end_transaction_batch(producer_id, producer_epoch, marker, now_ms)?;
+        let summary = BatchSummary::trusted(&Batch::exactly(&bytes)?);
+        self.append(&bytes, &summary, None)
+    }
+
     /// DeleteRecords: moves the log start to `before` (-1: the high watermark) and removes the segments below it; durable
     /// when it answers the log start then. An offset below the log start changes nothing. Blocking. That a topic which is
     /// only compacted takes none (POLICY_VIOLATION in Kafka) is the caller's to say.
