@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use super::error;
 use super::group_access::may;
-use super::group_code::code;
-use crate::auth::acl::{Operation, ResourceType};
+use super::{group_code, txn_code};
+use crate::auth::acl::Operation;
+use crate::broker::transactions::request::Producer;
 use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+
+/// Clients that send this end their transactions by the first protocol: those of the second have no need of it.
+const CLIENT_VERSION: i16 = 0;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
@@ -17,25 +20,21 @@ pub(super) async fn handle(
     version: i16,
     request: AddOffsetsToTxnRequest,
 ) -> AddOffsetsToTxnResponse {
-    let added = add(broker, peer, &request).await;
-    let error_code = match added {
-        Ok(()) => ErrorCode::NONE,
-        // Clients older than 2.7 do not know the newer code.
-        Err(ErrorCode::PRODUCER_FENCED) if version < 2 => ErrorCode::INVALID_PRODUCER_EPOCH,
-        Err(refusal) => refusal,
-    };
+    let error_code = add(broker, peer, version, &request).await.map_or_else(|refusal| refusal, |code| code);
     AddOffsetsToTxnResponse { error_code, ..AddOffsetsToTxnResponse::default() }
 }
 
-async fn add(broker: &Arc<Broker>, peer: &Peer, request: &AddOffsetsToTxnRequest) -> Result<(), ErrorCode> {
+async fn add(
+    broker: &Arc<Broker>,
+    peer: &Peer,
+    version: i16,
+    request: &AddOffsetsToTxnRequest,
+) -> Result<ErrorCode, ErrorCode> {
     let id = &request.transactional_id;
-    broker
-        .may(peer, Operation::Write, ResourceType::TransactionalId, id)
-        .map_err(|_| ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+    txn_code::may(broker, peer, Operation::Write, id)?;
     may(broker, peer, Operation::Read, &request.group_id)?;
-    let at = broker.groups().partition_of(broker, &request.group_id).await.map_err(code)?;
-    let transactions = broker.transactions();
-    let added =
-        transactions.add_partitions(broker, id, request.producer_id, request.producer_epoch, vec![at]).await;
-    added.map_err(|refused| error::of_transaction(&refused))
+    let at = broker.groups().partition_of(broker, &request.group_id).await.map_err(group_code::code)?;
+    let producer = Producer { id: request.producer_id, epoch: request.producer_epoch };
+    let added = broker.transactions().add_partitions_as(broker, id, producer, &[at], CLIENT_VERSION).await;
+    Ok(txn_code::outcome(&added, version, 2))
 }

@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use crate::broker::catalog::Refusal;
 use crate::broker::settings::SettingError;
-use crate::broker::transactions::TxnError;
 use crate::broker::{AdminError, BrokerError, Partition};
 use crate::record::{RecordError, RecordFaultKind};
 use crate::storage::StorageError;
@@ -39,13 +38,6 @@ fn of_refusal(refusal: &Refusal) -> ErrorCode {
         Refusal::Partitions(_) | Refusal::NotMore { .. } => ErrorCode::INVALID_PARTITIONS,
         Refusal::Feature { .. } => ErrorCode::INVALID_UPDATE_VERSION,
         Refusal::Replicas(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
-    }
-}
-
-/// Of a transaction that is refused.
-pub(super) fn of_transaction(error: &TxnError) -> ErrorCode {
-    match error {
-        TxnError::NotServed => ErrorCode::INVALID_TXN_STATE,
     }
 }
 

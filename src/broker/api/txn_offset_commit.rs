@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::error;
 use super::group_access::{may, may_topic};
 use super::group_code::{code, outcome};
-use crate::auth::acl::{Operation, ResourceType};
+use super::txn_code;
+use crate::auth::acl::Operation;
 use crate::broker::groups::TxnCommitError;
 use crate::broker::groups::request::{InTransaction, NewOffset, Sender};
 use crate::broker::{Broker, Peer};
@@ -24,9 +24,7 @@ pub(super) async fn handle(
     version: i16,
     request: TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
-    let allowed = broker
-        .may(peer, Operation::Write, ResourceType::TransactionalId, &request.transactional_id)
-        .map_err(|_| ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    let allowed = txn_code::may(broker, peer, Operation::Write, &request.transactional_id)
         .and_then(|()| may(broker, peer, Operation::Read, &request.group_id));
     let mut offsets = Vec::new();
     let told = |topic| told(broker, peer, topic, allowed, &mut offsets);
@@ -109,7 +107,7 @@ fn told(
 fn refusal(error: &TxnCommitError, version: i16) -> ErrorCode {
     let code = match error {
         TxnCommitError::Group(error) => code(*error),
-        TxnCommitError::Transaction(error) => error::of_transaction(error),
+        TxnCommitError::Transaction(error) => txn_code::code(*error),
     };
     match code {
         // To clients of this API a fenced producer was always this.

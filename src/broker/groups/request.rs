@@ -69,6 +69,8 @@ pub enum GroupError {
     Subscribed,
     #[error("a later epoch of the producer has replaced this one")]
     ProducerFenced,
+    #[error("a later coordinator has ended transactions of the producer")]
+    CoordinatorFenced,
     #[error("the transaction is not under way")]
     NotInTransaction,
 }

@@ -297,6 +297,7 @@ fn refusal(error: &BrokerError) -> Option<GroupError> {
     match error {
         BrokerError::Storage(error) => match **error {
             StorageError::ProducerFenced { .. } => Some(GroupError::ProducerFenced),
+            StorageError::CoordinatorFenced { .. } => Some(GroupError::CoordinatorFenced),
             _ => None,
         },
         _ => None,

@@ -8,7 +8,7 @@ use super::request::{GroupError, InTransaction, NewOffset, Sender};
 use super::shard::Marker;
 use super::{Groups, now, shard_of};
 use crate::broker::Broker;
-use crate::broker::transactions::TxnError;
+use crate::broker::transactions::request::TxnError;
 use crate::model::id::TopicPartition;
 use crate::model::name::CONSUMER_OFFSETS;
 
