@@ -2,6 +2,8 @@
 //! table of `families` is never served.
 
 mod access_words;
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter;
 mod alter_configs;
 mod alter_partition_reassignments;
@@ -28,8 +30,10 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
+mod end_txn;
 mod error;
 mod families;
 mod fetch;
@@ -47,6 +51,7 @@ mod list_config_resources;
 pub mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -57,7 +62,10 @@ mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
 pub mod sync_group;
+mod txn_code;
+mod txn_offset_commit;
 mod update_features;
+mod write_txn_markers;
 
 pub use answer::{Outcome, Part, Reply};
 pub use families::SERVED;
