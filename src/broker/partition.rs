@@ -195,6 +195,7 @@ impl Partition {
         bytes: &[u8],
         produce_version: i16,
         now_ms: i64,
+        guard: Option<crate::storage::Guard>,
     ) -> Result<Appended, BrokerError> {
         if self.gone.load(Ordering::Acquire) {
             return Err(BrokerError::UnknownPartition);
@@ -202,7 +203,7 @@ impl Partition {
         let settings = self.settings();
         let rules = rules(&settings, produce_version, now_ms);
         let summary = INFLATE.with_borrow_mut(|inflate| validate_produce(bytes, &rules, inflate))?;
-        if summary.header.is_transactional() {
+        if summary.header.is_transactional() && guard.is_none() {
             return Err(BrokerError::Transactional);
         }
         let append_time = settings.log_append_time.then_some(now_ms);
@@ -230,6 +231,19 @@ impl Partition {
         let bytes = internal_batch(records, now_ms)?;
         let summary = BatchSummary::trusted(&Batch::exactly(&bytes)?);
         self.append(&bytes, &summary, None)
+    }
+
+    /// Begins to watch for markers of the producer; a stand-in until the log does.
+    ///
+    /// # Errors
+    /// A failing or closed log.
+    pub fn begin_verification(
+        &self,
+        _producer_id: i64,
+        _producer_epoch: i16,
+        _base_sequence: i32,
+    ) -> Result<Option<crate::storage::Guard>, BrokerError> {
+        Ok(Some(crate::storage::Guard(0)))
     }
 
     /// Appends the end of a producer's transaction. It is durable once [`Partition::durable`] of its offset answers.

@@ -21,6 +21,7 @@ mod segment;
 pub mod settings;
 #[doc(hidden)]
 pub mod sim;
+mod transactions;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
@@ -30,6 +31,7 @@ pub use log::{
 };
 pub use producers::ActiveProducer;
 pub use settings::LogSettings;
+pub use transactions::Guard;
 
 /// Takes a mutex whatever happened to another holder: what the locks here guard is put right before anything can panic.
 fn held<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
