@@ -333,7 +333,10 @@ async fn what_brokers_and_admins_ask() {
         .collect();
     assert_eq!(codes, [ErrorCode::NONE, ErrorCode::TRANSACTION_ABORTABLE]);
 
-    let list = |request: ListTransactionsRequest| async { rig.call(&request, 2).await };
+    let list = |request: ListTransactionsRequest| {
+        let rig = &rig;
+        async move { rig.call(&request, 2).await }
+    };
     let names = |answer: klog::wire::messages::list_transactions::ListTransactionsResponse| {
         answer.transaction_states.into_iter().map(|one| one.transactional_id).collect::<Vec<_>>()
     };

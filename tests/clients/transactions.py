@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -34,7 +35,7 @@ class Daemon:
     def start(self):
         log = open(os.path.join(self.folder, "daemon.log"), "a")
         command = [self.binary, "broker", "run", "--data", os.path.join(self.folder, "data")]
-        command += ["--listen", f"tcp://{self.address}"]
+        command += ["--listen", self.address]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def kill(self):
@@ -45,7 +46,12 @@ class Daemon:
 def transaction(address, number, commit):
     """One transaction of a producer of its own; answers whether its end was answered as it was asked for."""
     producer = ck.Producer(
-        {"bootstrap.servers": address, "transactional.id": "x", "transaction.timeout.ms": 20000, "linger.ms": 0}
+        {
+            "bootstrap.servers": address,
+            "transactional.id": "x",
+            "transaction.timeout.ms": 20000,
+            "log_level": 0,
+        }
     )
     producer.init_transactions(30)
     producer.begin_transaction()
@@ -58,8 +64,8 @@ def transaction(address, number, commit):
 
 def read(address):
     """What a reader at read_committed sees, by topic; every partition is read to its end."""
-    consumer = ck.Consumer({"bootstrap.servers": address, "group.id": "g", "isolation.level": "read_committed",
-                            "enable.partition.eof": True})
+    settings = {"bootstrap.servers": address, "group.id": "g", "isolation.level": "read_committed"}
+    consumer = ck.Consumer({**settings, "enable.partition.eof": True})
     consumer.assign([ck.TopicPartition(topic, 0, 0) for topic in TOPICS])
     seen, ended = {topic: [] for topic in TOPICS}, set()
     deadline = time.monotonic() + 60
@@ -92,8 +98,8 @@ def main():
     daemon = Daemon(os.path.abspath(arguments.klog), folder)
     daemon.start()
     try:
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", daemon.port)) == 0, 20, "the daemon is up")
         client = admin.AdminClient({"bootstrap.servers": daemon.address})
-        until(lambda: client.list_topics(timeout=5), 20, "the daemon is up")
         for made in client.create_topics([admin.NewTopic(topic, 1, 1) for topic in TOPICS]).values():
             made.result()
         committed, aborted, unsure = set(), set(), set()
