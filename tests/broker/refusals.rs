@@ -9,11 +9,11 @@ use klog::wire::messages::alter_user_scram_credentials as alter_users;
 use klog::wire::messages::{
     alter_configs, alter_partition_reassignments, alter_replica_log_dirs, api_versions,
     consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions, create_topics,
-    delete_acls, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
-    describe_user_scram_credentials, elect_leaders, find_coordinator, heartbeat, incremental_alter_configs,
-    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    delete_acls, delete_groups, delete_records, delete_topics, describe_client_quotas, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, describe_user_scram_credentials, elect_leaders, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
     offset_for_leader_epoch, sasl_authenticate, sasl_handshake, sync_group, update_features,
 };
 
@@ -73,6 +73,7 @@ fn expected(key: ApiKey) -> Option<ErrorCode> {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::AlterReplicaLogDirs
         | ApiKey::DescribeLogDirs
@@ -122,6 +123,7 @@ async fn told(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::SaslHandshake
         | ApiKey::SaslAuthenticate => told_of_access(rig, peer, key).await,
@@ -351,6 +353,10 @@ async fn told_of_access(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         ApiKey::DescribeUserScramCredentials => {
             let request = describe_user_scram_credentials::DescribeUserScramCredentialsRequest::default();
             call(rig, peer, &request, 0).await.error_code
+        }
+        ApiKey::DescribeClientQuotas => {
+            let request = describe_client_quotas::DescribeClientQuotasRequest::default();
+            call(rig, peer, &request, 1).await.error_code
         }
         ApiKey::AlterUserScramCredentials => {
             let upsertion = alter_users::ScramCredentialUpsertion {
