@@ -121,7 +121,10 @@ impl<'a> Facts<'a> {
 
     fn take_send(&mut self, op: &'a Op, send: &'a Send) {
         for (place, value) in send.values.iter().enumerate() {
-            assert!(self.sender.insert(*value, self.sends.len()).is_none(), "the history sends {value} twice");
+            assert!(
+                self.sender.insert(*value, self.sends.len()).is_none(),
+                "the history sends {value} twice"
+            );
             if let Some(base) = send.base.filter(|_| op.outcome == Outcome::Ok) {
                 self.place(send.log, base + place as i64, *value);
             }

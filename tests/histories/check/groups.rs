@@ -71,7 +71,10 @@ fn read(op: &Op, offset: i64, writes: &[Write], whose: &str, found: &mut Finding
     }
     let possible: Vec<_> = same.filter(|write| !write.never && write.began < op.completed).collect();
     if possible.is_empty() {
-        found.add(Anomaly::CommitAborted, format!("{whose} is {offset}, which was refused, aborted or still open"));
+        found.add(
+            Anomaly::CommitAborted,
+            format!("{whose} is {offset}, which was refused, aborted or still open"),
+        );
     } else if possible.iter().all(|write| floor.is_some_and(|floor| write.ended < floor)) {
         found.add(
             Anomaly::CommitLost,

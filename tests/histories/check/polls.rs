@@ -101,7 +101,8 @@ fn marks(facts: &Facts<'_>, found: &mut Findings) {
         logs.entry(poll.log).or_default().push((op, poll));
     }
     for (log, polls) in logs {
-        let mut ended: Vec<_> = polls.iter().map(|(op, poll)| (op.completed, poll.high, poll.stable)).collect();
+        let mut ended: Vec<_> =
+            polls.iter().map(|(op, poll)| (op.completed, poll.high, poll.stable)).collect();
         ended.sort_unstable();
         let (mut high, mut stable, mut at) = (0, 0, 0);
         for (op, poll) in polls {

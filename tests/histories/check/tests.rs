@@ -23,7 +23,14 @@ impl Told {
         self.send_as(log, Some(base), values, Some(txn), Ok)
     }
 
-    fn send_as(&self, log: Log, base: Option<i64>, values: &[Value], txn: Option<u64>, outcome: Outcome) -> &Self {
+    fn send_as(
+        &self,
+        log: Log,
+        base: Option<i64>,
+        values: &[Value],
+        txn: Option<u64>,
+        outcome: Outcome,
+    ) -> &Self {
         let values = values.to_vec();
         let send = Send { log, values, txn, of: None, once: true, durable: true, base };
         self.at(outcome, Kind::Send(send))
@@ -50,7 +57,15 @@ impl Told {
     /// The last reading, by both kinds of readers.
     fn last(&self, log: Log, all: &[(i64, Value)], committed: &[(i64, Value)], end: i64) -> &Self {
         for (committed, records) in [(false, all), (true, committed)] {
-            let poll = Poll { from: 0, next: end, high: end, stable: end, committed, last: true, ..poll(log, records) };
+            let poll = Poll {
+                from: 0,
+                next: end,
+                high: end,
+                stable: end,
+                committed,
+                last: true,
+                ..poll(log, records)
+            };
             self.poll(Poll { reader: 1000 + u64::from(committed), ..poll });
         }
         self
@@ -97,7 +112,18 @@ fn poll(log: Log, records: &[(i64, Value)]) -> Poll {
     let from = records.first().map_or(0, |(offset, _)| *offset);
     let next = records.last().map_or(0, |(offset, _)| offset + 1);
     let records = records.to_vec();
-    Poll { reader, log, committed: false, from, records, next, high: 100, stable: 100, last: false, txn: None }
+    Poll {
+        reader,
+        log,
+        committed: false,
+        from,
+        records,
+        next,
+        high: 100,
+        stable: 100,
+        last: false,
+        txn: None,
+    }
 }
 
 fn committed(log: Log, records: &[(i64, Value)]) -> Poll {
@@ -132,7 +158,8 @@ fn lost_and_unseen_writes() {
     lost.bad(&[Anomaly::LostWrite]);
     // Not to be waited for: may be lost.
     let weak = told();
-    let send = Send { log: A, values: vec![1], txn: None, of: None, once: true, durable: false, base: Some(0) };
+    let send =
+        Send { log: A, values: vec![1], txn: None, of: None, once: true, durable: false, base: Some(0) };
     weak.at(Ok, Kind::Send(send)).last(A, &[], &[], 0).good();
     // Damaged on purpose.
     let rotten = told();
@@ -158,7 +185,8 @@ fn duplicates_and_what_was_never_sent() {
     twice.send(A, 0, &[1]).last(A, &[(0, 1), (1, 1)], &[(0, 1), (1, 1)], 100);
     twice.bad(&[Anomaly::Duplicate]);
     let allowed = told();
-    let send = Send { log: A, values: vec![1], txn: None, of: None, once: false, durable: true, base: Some(0) };
+    let send =
+        Send { log: A, values: vec![1], txn: None, of: None, once: false, durable: true, base: Some(0) };
     allowed.at(Ok, Kind::Send(send)).last(A, &[(0, 1), (1, 1)], &[(0, 1), (1, 1)], 100).good();
     let garbage = told();
     garbage.last(A, &[(0, 9)], &[(0, 9)], 100).bad(&[Anomaly::Garbage]);
@@ -169,13 +197,18 @@ fn duplicates_and_what_was_never_sent() {
     moved.send(A, 0, &[1]).last(A, &[(3, 1)], &[(3, 1)], 100);
     assert!(moved.found().contains(&Anomaly::Duplicate), "acknowledged at 0, read at 3");
     let refused = told();
-    refused.send_as(A, None, &[1], None, Fail).last(A, &[(0, 1)], &[(0, 1)], 100).bad(&[Anomaly::AbortedRead]);
+    refused
+        .send_as(A, None, &[1], None, Fail)
+        .last(A, &[(0, 1)], &[(0, 1)], 100)
+        .bad(&[Anomaly::AbortedRead]);
 }
 
 #[test]
 fn batches_are_whole() {
     let torn = told();
-    torn.send_as(A, None, &[1, 2], None, Unknown).last(A, &[(0, 1)], &[(0, 1)], 100).bad(&[Anomaly::TornBatch]);
+    torn.send_as(A, None, &[1, 2], None, Unknown)
+        .last(A, &[(0, 1)], &[(0, 1)], 100)
+        .bad(&[Anomaly::TornBatch]);
     let apart = told();
     apart.send_as(A, None, &[1, 2], None, Ok).send(A, 1, &[3]);
     let all = [(0, 1), (1, 3), (2, 2)];
@@ -237,9 +270,17 @@ fn aborted_and_uncommitted_records_are_not_for_committed_readers() {
     let open = told();
     open.in_txn(1, A, 0, &[1]).poll(committed(A, &[(0, 1)])).bad(&[Anomaly::AbortedRead]);
     let early = told();
-    early.in_txn(1, A, 0, &[1]).poll(committed(A, &[(0, 1)])).end(1, true, Ok).bad(&[Anomaly::UncommittedRead]);
+    early
+        .in_txn(1, A, 0, &[1])
+        .poll(committed(A, &[(0, 1)]))
+        .end(1, true, Ok)
+        .bad(&[Anomaly::UncommittedRead]);
     let refused = told();
-    refused.in_txn(1, A, 0, &[1]).end(1, true, Fail).poll(committed(A, &[(0, 1)])).bad(&[Anomaly::AbortedRead]);
+    refused
+        .in_txn(1, A, 0, &[1])
+        .end(1, true, Fail)
+        .poll(committed(A, &[(0, 1)]))
+        .bad(&[Anomaly::AbortedRead]);
     told().end(1, true, Ok).end(1, false, Ok).bad(&[Anomaly::Contradiction]);
 }
 

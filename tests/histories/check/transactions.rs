@@ -26,7 +26,13 @@ fn reads(facts: &Facts<'_>, found: &mut Findings) {
         for (offset, value) in &poll.records {
             let Some(id) = facts.txn_of(*value) else { continue };
             let Some(txn) = facts.txns.get(&id) else { continue };
-            let said = || format!("reader {} read {value} of transaction {id} at {}@{offset}", poll.reader, name(poll.log));
+            let said = || {
+                format!(
+                    "reader {} read {value} of transaction {id} at {}@{offset}",
+                    poll.reader,
+                    name(poll.log)
+                )
+            };
             if txn.fate == Fate::Aborted {
                 found.add(Anomaly::AbortedRead, said());
             } else if txn.asked.is_none_or(|asked| op.completed < asked) && poll.txn != Some(id) {
@@ -53,7 +59,10 @@ fn torn(facts: &Facts<'_>, found: &mut Findings) {
     for (id, (seen, missing)) in parts {
         if facts.txns.get(&id).is_some_and(|txn| txn.happened()) && !missing.is_empty() {
             let what = if seen.is_empty() { Anomaly::LostWrite } else { Anomaly::TornTransaction };
-            found.add(what, format!("of transaction {id} {seen:?} are visible at the end, {missing:?} are not"));
+            found.add(
+                what,
+                format!("of transaction {id} {seen:?} are visible at the end, {missing:?} are not"),
+            );
         }
     }
 }
@@ -72,7 +81,8 @@ fn fencing(facts: &Facts<'_>, found: &mut Findings) {
             continue;
         }
         let later = inits.get(&producer.name).into_iter().flatten();
-        let mut later = later.filter(|(incarnation, at)| *incarnation > producer.incarnation && *at < op.invoked);
+        let mut later =
+            later.filter(|(incarnation, at)| *incarnation > producer.incarnation && *at < op.invoked);
         if let Some((incarnation, _)) = later.next() {
             found.add(
                 Anomaly::Unfenced,
