@@ -35,7 +35,7 @@ pub use admin::AdminError;
 pub use alter::{AlterError, Change, GroupSettings};
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
-pub use partition::{InternalRecord, Partition};
+pub use partition::{InternalRecord, Partition, Replayed};
 pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 

@@ -17,7 +17,6 @@ pub(super) fn of_broker(error: &BrokerError) -> ErrorCode {
         BrokerError::Storage(error) => of_storage(error),
         BrokerError::Lost => ErrorCode::KAFKA_STORAGE_ERROR,
         BrokerError::Refused(refusal) => of_refusal(refusal),
-        BrokerError::Transactional => ErrorCode::INVALID_TXN_STATE,
         BrokerError::Closing => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         BrokerError::Schema(_) | BrokerError::NoRandom => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
@@ -89,6 +88,10 @@ pub(super) fn of_storage(error: &StorageError) -> ErrorCode {
         StorageError::BatchTooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
         StorageError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         StorageError::ProducerFenced { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        StorageError::NotInTransaction { .. } | StorageError::InTransaction { .. } => {
+            ErrorCode::INVALID_TXN_STATE
+        }
+        StorageError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
         StorageError::Full { .. } | StorageError::Failed { .. } | StorageError::Io { .. } => {
             ErrorCode::KAFKA_STORAGE_ERROR
         }

@@ -1,5 +1,5 @@
 //! Fetch (1), versions 4 to 18: records as ranges of segment files, with incremental sessions (KIP-227), topic ids from
-//! 13 on, long polling. Nothing beyond the high watermark is ever sent. Limits hold, but the first batch of an answer
+//! 13 on, long polling. Nothing beyond the high watermark is ever sent, at read_committed nothing beyond the last stable offset. Limits hold, but the first batch of an answer
 //! is always whole. Refuses sessions that are not known or out of step.
 
 use std::collections::HashMap;
@@ -19,8 +19,6 @@ use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 
-const READ_COMMITTED: i8 = 1;
-
 pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, body: Bytes) -> Outcome {
     let version = header.api_version;
     let request: FetchRequest = match decode(header, body) {
@@ -37,8 +35,7 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
     let limits = Limits::of(broker, &request);
     let found = gather(broker, peer, &wants, &request, limits).await;
     let incremental = version >= 7 && request.session_epoch > 0;
-    let committed = request.isolation_level == READ_COMMITTED;
-    respond(broker, header, found, held.as_ref(), incremental, committed)
+    respond(broker, header, found, held.as_ref(), incremental)
 }
 
 /// The session that the request belongs to, and everything that is wanted.
@@ -180,7 +177,6 @@ fn respond(
     found: Vec<Found>,
     held: Option<&Held>,
     incremental: bool,
-    committed: bool,
 ) -> Outcome {
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut plans = Vec::new();
@@ -197,7 +193,9 @@ fn respond(
         if incremental && !said {
             continue;
         }
-        data.aborted_transactions = (committed && !failed || is_unknown(data.error_code)).then(Vec::new);
+        if is_unknown(data.error_code) {
+            data.aborted_transactions = Some(Vec::new());
+        }
         if let (Some(plan), Some(partition)) = (&plan, partition) {
             partition.count_fetched(plan.len as u64);
         }

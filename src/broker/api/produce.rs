@@ -164,7 +164,7 @@ fn append(
         }
     };
     let records = data.records.as_deref().unwrap_or_default();
-    match partition.append_client(records, version, now) {
+    match partition.append_client(records, version, now, None) {
         Ok(appended) => Ok((partition, appended)),
         Err(error) => Err(explained(data.index, &error)),
     }
