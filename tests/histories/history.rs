@@ -103,8 +103,13 @@ pub(crate) enum Kind {
         log: Log,
         offsets: Range<i64>,
     },
-    /// The broker ended, or the machine did; for people who read the history.
-    Fault(#[allow(dead_code, reason = "printed with the history")] String),
+    /// Something goes wrong, or is about to.
+    Fault {
+        #[allow(dead_code, reason = "printed with the history")]
+        what: String,
+        /// Writes that were never synced may be lost, torn and reordered.
+        tears: bool,
+    },
 }
 
 /// A transactional producer: its name's number and its incarnation, which rises.

@@ -6,19 +6,22 @@
 
 mod carrier;
 mod check;
+mod daemon;
 mod history;
 mod layers;
 mod members;
 mod node;
+mod planted;
 mod producers;
 mod readers;
 mod simulated;
+mod transactions;
 mod world;
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use check::Finding;
+use check::{Anomaly, Finding};
 use history::Op;
 
 fn long() -> bool {
@@ -67,4 +70,65 @@ fn histories_over_the_simulated_disk_hold() {
         }
     }
     assert!(bad.is_empty(), "repeat with KLOG_HISTORY_SEED: {bad:?}");
+}
+
+#[test]
+fn histories_over_the_daemon_hold() {
+    let (histories, rounds) = if long() { (10, 10) } else { (1, 5) };
+    let mut bad = Vec::new();
+    for seed in seeds(histories, histories) {
+        let (history, findings) = daemon::play(seed, rounds);
+        if !findings.is_empty() {
+            let path = keep("daemon", seed, &history, &findings);
+            println!("seed {seed}, see {}:\n{}", path.display(), check::summary(&findings));
+            bad.push(seed);
+        }
+    }
+    assert!(bad.is_empty(), "repeat with KLOG_HISTORY_SEED: {bad:?}");
+}
+
+/// Plays histories with a planted bug until one of `signs` is found: within as many as a short run has.
+#[track_caller]
+fn is_found(name: &str, plant: &impl simulated::Plant, signs: &[Anomaly]) {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in seeds(20, 20) {
+        let (_, findings) = simulated::play(seed, plant);
+        seen.extend(findings.iter().map(|finding| finding.what));
+        if signs.iter().any(|sign| seen.contains(sign)) {
+            println!("{name}: found with seed {seed}: {seen:?}");
+            return;
+        }
+    }
+    panic!("{name} is not found; only {seen:?}");
+}
+
+#[test]
+fn a_skipped_sync_is_found() {
+    is_found(
+        "sync skipped",
+        &planted::SyncSkipped,
+        &[Anomaly::LostWrite, Anomaly::UnseenWrite, Anomaly::Vanished],
+    );
+}
+
+#[test]
+fn a_lost_marker_is_found() {
+    let signs = [Anomaly::TornTransaction, Anomaly::Stuck, Anomaly::AbortedRead];
+    is_found("marker lost", &planted::MarkerLost, &signs);
+}
+
+#[test]
+fn a_high_watermark_before_the_sync_is_found() {
+    let signs = [Anomaly::Vanished, Anomaly::InconsistentOffset];
+    is_found("high watermark before sync", &planted::WatermarkBeforeSync, &signs);
+}
+
+#[test]
+fn fencing_that_is_off_is_found() {
+    is_found("fencing off", &planted::FencingOff, &[Anomaly::Unfenced]);
+}
+
+#[test]
+fn a_duplicate_check_that_is_off_is_found() {
+    is_found("duplicate check off", &planted::DuplicateCheckOff, &[Anomaly::Duplicate]);
 }

@@ -174,7 +174,7 @@ pub(crate) async fn read_to_the_end(mut client: Client) {
         for log in logs() {
             let mut positions = BTreeMap::from([(log, 0)]);
             let mut silent = 0;
-            while silent < 50 {
+            while silent < 200 {
                 let how = Reading { reader, committed, last: true, txn: None, bytes: 1 << 20 };
                 let before = positions[&log];
                 let given = client.poll(&mut positions, how).await;

@@ -13,11 +13,18 @@ use crate::history::{Kind, Op};
 use crate::layers::Hand;
 use crate::node::{End, Node};
 use crate::world::{Client, World};
-use crate::{members, producers, readers};
+use crate::{members, producers, readers, transactions};
 
-/// Settings under which a session ends within a history when the clock skips, and the internal topics are small.
-const SETTINGS: [(&str, &str); 2] =
-    [("offsets.topic.num.partitions", "2"), ("transaction.state.log.num.partitions", "2")];
+/// Sessions that end within a history, and internal topics that are small.
+pub(crate) const SETTINGS: [(&str, &str); 7] = [
+    ("offsets.topic.num.partitions", "2"),
+    ("transaction.state.log.num.partitions", "2"),
+    ("group.consumer.min.heartbeat.interval.ms", "50"),
+    ("group.consumer.heartbeat.interval.ms", "100"),
+    ("group.consumer.min.session.timeout.ms", "300"),
+    ("group.consumer.session.timeout.ms", "600"),
+    ("transaction.max.timeout.ms", "60000"),
+];
 
 /// A bug that sits outside of the broker: at its disk, or between it and its clients.
 pub(crate) trait Plant: Sync {
@@ -32,22 +39,23 @@ pub(crate) trait Plant: Sync {
 /// Nothing is planted: syncs take a while, so that something is under way when the power goes.
 pub(crate) struct Sound;
 
-struct SlowSyncs(u64);
+/// Syncs that take a while.
+pub(crate) struct SlowSyncs(pub(crate) Duration);
 
 impl Hand for SlowSyncs {
     fn sync_takes(&self) -> Duration {
-        Duration::from_micros(self.0)
+        self.0
     }
 }
 
 impl Plant for Sound {
     fn hand(&self, seed: u64) -> Arc<dyn Hand> {
-        Arc::new(SlowSyncs(seed % 4 * 700))
+        Arc::new(SlowSyncs(Duration::from_micros(seed % 4 * 700)))
     }
 }
 
 pub(crate) fn rules() -> Rules {
-    Rules { forward: vec!["readers"], ..Rules::default() }
+    Rules { derived: Some(("in", "workers")), forward: vec!["readers", "workers"] }
 }
 
 /// Plays the history of a seed and has it judged.
@@ -71,6 +79,10 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
         clients.spawn(members::member(Client::new(&world, seed), "readers"));
     }
     clients.spawn(producers::plain(Client::new(&world, seed)));
+    for number in 0..2 {
+        clients.spawn(transactions::writer(Client::new(&world, seed), number));
+        clients.spawn(transactions::worker(Client::new(&world, seed), number + 2, "workers"));
+    }
     clients.spawn(readers::follow(Client::new(&world, seed), false));
     clients.spawn(readers::follow(Client::new(&world, seed), true));
 
@@ -89,10 +101,12 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
     }
     // What was acknowledged last has no later sync to help it.
     let last = if random.bool() { End::PowerCut(0) } else { End::Kill(0) };
-    world.recorder.note(Kind::Fault(format!("the last {last:?}")));
+    world.recorder.note(Kind::Fault { what: format!("the last {last:?}"), tears: true });
     node.end(last).await;
+    transactions::end_all(Client::new(&world, seed), 0..4).await;
     readers::read_to_the_end(Client::new(&world, seed)).await;
     members::last_positions(Client::new(&world, seed), "readers", &["in", "out"]).await;
+    members::last_positions(Client::new(&world, seed), "workers", &["in"]).await;
     let _ = tokio::time::timeout(Duration::from_secs(10), node.end(End::Restart)).await;
     world.recorder.history()
 }
@@ -113,7 +127,7 @@ async fn fault(node: &Arc<Node>, world: &Arc<World>, random: &mut fastrand::Rng)
         10 => "the clock jumps".to_owned(),
         _ => "answers are lost".to_owned(),
     };
-    world.recorder.note(Kind::Fault(said));
+    world.recorder.note(Kind::Fault { what: said, tears: matches!(kind, 0..=3 | 6 | 7) });
     match kind {
         0..=3 => node.end(End::PowerCut(steps)).await,
         4 => node.end(End::Kill(steps)).await,

@@ -50,6 +50,8 @@ pub(super) struct Facts<'a> {
     pub(super) last: [BTreeMap<Log, LastReading>; 2],
     pub(super) txns: BTreeMap<u64, Txn>,
     pub(super) rot: BTreeMap<Log, Vec<Range<i64>>>,
+    /// From when on a write that was never synced may lie torn before one that arrived whole.
+    pub(super) torn_from: u64,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ impl<'a> Facts<'a> {
             last: Default::default(),
             txns: BTreeMap::new(),
             rot: BTreeMap::new(),
+            torn_from: u64::MAX,
         };
         for op in ops {
             facts.take(op);
@@ -104,6 +107,7 @@ impl<'a> Facts<'a> {
             Kind::Commit { txn: Some(txn), .. } => {
                 self.txn(*txn);
             }
+            Kind::Fault { tears: true, .. } => self.torn_from = self.torn_from.min(op.invoked),
             Kind::Rot { log, offsets } => self.rot.entry(*log).or_default().push(offsets.clone()),
             _ => {}
         }
@@ -125,7 +129,7 @@ impl<'a> Facts<'a> {
                 self.sender.insert(*value, self.sends.len()).is_none(),
                 "the history sends {value} twice"
             );
-            if let Some(base) = send.base.filter(|_| op.outcome == Outcome::Ok) {
+            if let Some(base) = send.base.filter(|_| op.outcome == Outcome::Ok && send.durable) {
                 self.place(send.log, base + place as i64, *value);
             }
         }

@@ -240,6 +240,9 @@ fn polls_skip_nothing_and_never_go_back() {
     unstable.bad(&[Anomaly::Disorder]);
     told().at(Ok, Kind::OutOfRange { log: A, offset: 3 }).bad(&[Anomaly::OutOfRange]);
     told().at(Ok, Kind::Damaged { log: A, offsets: 3..4 }).bad(&[Anomaly::Damage]);
+    let torn = told();
+    torn.at(Ok, Kind::Fault { what: "power cut".to_owned(), tears: true });
+    torn.at(Ok, Kind::Damaged { log: A, offsets: 3..4 }).good();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Checks of transactions: what is seen of aborted and open ones, torn ones, fencing, and results that are there exactly once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::facts::{Facts, Fate};
 use super::{Anomaly, Findings, Rules, name};
@@ -116,8 +116,13 @@ fn results(facts: &Facts<'_>, topic: &'static str, group: &'static str, found: &
         }
     }
     let mut made: HashMap<Value, Vec<Value>> = HashMap::new();
+    let mut damaged = BTreeSet::new();
     for (_, send) in &facts.sends {
         let Some(of) = send.of else { continue };
+        if send.base.is_some_and(|base| facts.is_rotten(send.log, base)) {
+            // What was made of it was damaged on purpose: nothing can be said.
+            damaged.insert(of);
+        }
         let Some(last) = facts.last[1].get(&send.log) else { continue };
         made.entry(of).or_default().extend(send.values.iter().filter(|value| last.values.contains(value)));
     }
@@ -128,7 +133,7 @@ fn results(facts: &Facts<'_>, topic: &'static str, group: &'static str, found: &
             let said = || {
                 format!("{value} at {}@{offset} has the results {results:?}, position {position}", name(*log))
             };
-            if *offset < position && results.is_empty() {
+            if *offset < position && results.is_empty() && !damaged.contains(value) {
                 found.add(Anomaly::ResultMissing, said());
             }
             if results.len() > usize::from(*offset < position) {
