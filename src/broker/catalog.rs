@@ -48,7 +48,7 @@ pub struct Catalog {
     topic_changes: u64,
     /// Settings of brokers and groups: by kind and name, never empty.
     settings: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
-    /// Levels that features are finalized at, never 0.
+    /// Levels that features are finalized at; 0 where one was taken back.
     features: BTreeMap<String, i16>,
     access: Access,
 }

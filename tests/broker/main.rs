@@ -14,4 +14,6 @@ mod refusals;
 mod rig;
 mod sasl;
 mod topics;
+mod transaction_answers;
+mod transactions;
 mod upkeep;

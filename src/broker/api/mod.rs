@@ -2,6 +2,7 @@
 //! table of `families` is never served.
 
 mod access_words;
+mod add_partitions_to_txn;
 mod alter;
 mod alter_configs;
 mod alter_partition_reassignments;
@@ -28,8 +29,10 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
+mod end_txn;
 mod error;
 mod families;
 mod fetch;
@@ -47,6 +50,7 @@ mod list_config_resources;
 pub mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -54,10 +58,13 @@ pub mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod produce_txn;
 mod sasl_authenticate;
 mod sasl_handshake;
 pub mod sync_group;
+mod txn_code;
 mod update_features;
+mod write_txn_markers;
 
 pub use answer::{Outcome, Part, Reply};
 pub use families::SERVED;
