@@ -312,7 +312,6 @@ async fn what_brokers_and_admins_ask() {
     let rig = Rig::new();
     begun(&rig).await;
     let producer = given(&rig, "t").await;
-    given(&rig, "other").await;
     assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
     let topic = |name: &str| AddPartitionsToTxnTopic { name: name.to_owned(), partitions: vec![0] };
     let verify = AddPartitionsToTxnRequest {
@@ -333,6 +332,27 @@ async fn what_brokers_and_admins_ask() {
         .collect();
     assert_eq!(codes, [ErrorCode::NONE, ErrorCode::TRANSACTION_ABORTABLE]);
 
+    let marker = |topic: &str| WritableTxnMarker {
+        producer_id: producer.0,
+        producer_epoch: producer.1,
+        topics: vec![WritableTxnMarkerTopic { name: topic.to_owned(), partition_indexes: vec![0] }],
+        ..Default::default()
+    };
+    let request = WriteTxnMarkersRequest { markers: vec![marker("a"), marker("none")] };
+    let answer = rig.call(&request, 1).await;
+    let codes: Vec<_> =
+        answer.markers.iter().map(|marker| marker.topics[0].partitions[0].error_code).collect();
+    assert_eq!(codes, [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]);
+    assert_eq!(committed(&rig, "a").await, (2, vec![0]), "aborted by hand");
+}
+
+#[tokio::test]
+async fn ids_are_listed_by_what_is_asked_for() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let producer = given(&rig, "t").await;
+    given(&rig, "other").await;
+    assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
     let list = |request: ListTransactionsRequest| {
         let rig = &rig;
         async move { rig.call(&request, 2).await }
@@ -368,19 +388,6 @@ async fn what_brokers_and_admins_ask() {
     rig.clock.advance(Duration::from_secs(5));
     assert_eq!(names(list(long(4999)).await), ["t"]);
     assert!(names(list(long(5000)).await).is_empty());
-
-    let marker = |topic: &str| WritableTxnMarker {
-        producer_id: producer.0,
-        producer_epoch: producer.1,
-        topics: vec![WritableTxnMarkerTopic { name: topic.to_owned(), partition_indexes: vec![0] }],
-        ..Default::default()
-    };
-    let request = WriteTxnMarkersRequest { markers: vec![marker("a"), marker("none")] };
-    let answer = rig.call(&request, 1).await;
-    let codes: Vec<_> =
-        answer.markers.iter().map(|marker| marker.topics[0].partitions[0].error_code).collect();
-    assert_eq!(codes, [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]);
-    assert_eq!(committed(&rig, "a").await, (2, vec![0]), "aborted by hand");
 }
 
 #[tokio::test]

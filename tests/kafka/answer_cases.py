@@ -137,6 +137,7 @@ def prepare(pair):
             "Produce", 9, {"acks": -1, "timeoutMs": 10000, "topicData": [{"name": topic, "partitionData": parts}]}
         )
     until_well(pair, "FindCoordinator", 3, {"key": "g", "keyType": 0})
+    until_well(pair, "FindCoordinator", 3, {"key": "t", "keyType": 1})
     # The first producer id of a fresh Kafka is not there at once.
     until_well(pair, "InitProducerId", 2, {"transactionalId": None, "transactionTimeoutMs": 60_000})
     offset = {"partitionIndex": 0, "committedOffset": 5, "committedMetadata": "a note"}
