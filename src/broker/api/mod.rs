@@ -2,6 +2,7 @@
 //! table of `families` is never served.
 
 mod access_words;
+mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter;
 mod alter_configs;
@@ -22,6 +23,7 @@ pub mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 pub mod describe_groups;
@@ -63,6 +65,7 @@ mod sasl_authenticate;
 mod sasl_handshake;
 pub mod sync_group;
 mod txn_code;
+mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
 

@@ -95,26 +95,6 @@ impl Groups {
         Ok(described)
     }
 
-    /// Writes the end of a producer's transaction into a partition of the offsets topic; answers the offset to wait for.
-    #[allow(clippy::too_many_arguments)]
-    pub async fn end_transaction(
-        &self,
-        broker: &Arc<Broker>,
-        index: i32,
-        producer_id: i64,
-        producer_epoch: i16,
-        commit: bool,
-        coordinator_epoch: i32,
-        transaction_version: i16,
-    ) -> Result<i64, GroupError> {
-        let partition =
-            broker.partition(crate::model::name::CONSUMER_OFFSETS, index).ok_or(GroupError::NotAvailable)?;
-        let now = broker.clock().wall_ms();
-        let (epoch, version) = (coordinator_epoch, transaction_version);
-        let appended = partition.append_marker(producer_id, producer_epoch, commit, epoch, version, now);
-        appended.map(|appended| appended.last_offset).map_err(|_| GroupError::NotAvailable)
-    }
-
     /// Takes a group away, offsets and all; nobody may be in it.
     pub async fn delete(&self, broker: &Arc<Broker>, group: &str) -> Result<(), GroupError> {
         let shard = self.known_shard(broker, group).await?.ok_or(GroupError::GroupNotFound)?;

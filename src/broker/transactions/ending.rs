@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broker::groups::request::GroupError;
 use crate::broker::{Broker, BrokerError, Partition};
 use crate::model::id::TopicPartition;
 use crate::model::name::CONSUMER_OFFSETS;
@@ -128,6 +129,7 @@ async fn write(
             .await;
         return match ended {
             Ok(offset) => Written::At(partition, offset),
+            Err(GroupError::ProducerFenced) => Written::Needless,
             Err(error) => {
                 tracing::warn!(partition = %id, %error, "the end of a transaction can not be written yet");
                 Written::Failed
