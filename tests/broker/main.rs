@@ -14,5 +14,7 @@ mod refusals;
 mod rig;
 mod sasl;
 mod topics;
+mod transaction_answers;
+mod transactions;
 mod txn_offsets;
 mod upkeep;

@@ -32,6 +32,9 @@ KEYS = {
     "DeleteRecords": 21,
     "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23,
+    "AddPartitionsToTxn": 24,
+    "EndTxn": 26,
+    "WriteTxnMarkers": 27,
     "DescribeAcls": 29,
     "CreateAcls": 30,
     "DeleteAcls": 31,
@@ -53,6 +56,8 @@ KEYS = {
     "UpdateFeatures": 57,
     "DescribeCluster": 60,
     "DescribeProducers": 61,
+    "DescribeTransactions": 65,
+    "ListTransactions": 66,
     "ConsumerGroupHeartbeat": 68,
     "ConsumerGroupDescribe": 69,
     "ListConfigResources": 74,
@@ -80,6 +85,9 @@ VERSIONS = {
     21: (0, 2),
     22: (0, 5),
     23: (2, 4),
+    24: (0, 5),
+    26: (0, 5),
+    27: (1, 2),
     29: (1, 3),
     30: (1, 3),
     31: (1, 3),
@@ -101,6 +109,8 @@ VERSIONS = {
     57: (0, 2),
     60: (0, 2),
     61: (0, 0),
+    65: (0, 0),
+    66: (0, 2),
     68: (0, 1),
     69: (0, 1),
     74: (0, 1),
@@ -663,9 +673,10 @@ ALL = [
 def run(pair):
     import answer_cases_admin
     import answer_cases_damaged
+    import answer_cases_transactions
 
     prepare(pair)
-    for api, cases in ALL + answer_cases_admin.ALL:
+    for api, cases in ALL + answer_cases_admin.ALL + answer_cases_transactions.ALL:
         pair.api, pair.key = api, KEYS[api]
         lowest, highest = VERSIONS[pair.key]
         for pair.version in range(lowest, highest + 1):

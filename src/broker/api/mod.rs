@@ -59,6 +59,7 @@ pub mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod produce_txn;
 mod sasl_authenticate;
 mod sasl_handshake;
 pub mod sync_group;

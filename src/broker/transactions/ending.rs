@@ -155,7 +155,8 @@ async fn write(
 
 /// Whether the log has seen the producer with a later epoch, or the coordinator: the transaction was ended there.
 fn is_passed(error: &BrokerError) -> bool {
-    matches!(error, BrokerError::Storage(error) if matches!(**error, StorageError::ProducerFenced { .. }))
+    let BrokerError::Storage(error) = error else { return false };
+    matches!(**error, StorageError::ProducerFenced { .. } | StorageError::CoordinatorFenced { .. })
 }
 
 /// Waits for the end of an id's transaction, if one is under way, up to `patience`.
