@@ -5,6 +5,7 @@ mod access;
 mod access_answers;
 mod admin;
 mod admin_answers;
+mod alike;
 mod answers;
 mod deletion;
 mod fetch;

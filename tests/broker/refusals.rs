@@ -10,7 +10,7 @@ use klog::wire::messages::{
     add_offsets_to_txn, add_partitions_to_txn, alter_configs, alter_partition_reassignments,
     alter_replica_log_dirs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_acls,
     create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
     describe_quorum, describe_topic_partitions, describe_transactions, describe_user_scram_credentials,
     elect_leaders, end_txn, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
     join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
@@ -82,6 +82,7 @@ fn expected(key: ApiKey) -> Option<ErrorCode> {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::AlterReplicaLogDirs
         | ApiKey::DescribeLogDirs
@@ -131,6 +132,7 @@ async fn told(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::SaslHandshake
         | ApiKey::SaslAuthenticate => told_of_access(rig, peer, key).await,
@@ -429,6 +431,10 @@ async fn told_of_access(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         ApiKey::DescribeUserScramCredentials => {
             let request = describe_user_scram_credentials::DescribeUserScramCredentialsRequest::default();
             call(rig, peer, &request, 0).await.error_code
+        }
+        ApiKey::DescribeClientQuotas => {
+            let request = describe_client_quotas::DescribeClientQuotasRequest::default();
+            call(rig, peer, &request, 1).await.error_code
         }
         ApiKey::AlterUserScramCredentials => {
             let upsertion = alter_users::ScramCredentialUpsertion {

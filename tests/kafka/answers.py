@@ -53,18 +53,7 @@ MEANT = [
     ("DeleteAcls", r".*", "as above"),
 ]
 # (API, case): faults of klog that are known. A row whose cases all agree is named, to be taken off.
-FAULTS = [
-    ("CreateTopics", r"only tried"),
-    ("DeleteGroups", r"one without a name"),
-    ("OffsetDelete", r"of a group with members"),
-    ("ConsumerGroupDescribe", r"a group.*"),
-    ("ListGroups", r".* too many"),
-    ("DeleteTopics", r"one twice|by id"),
-    ("Produce", r"an unknown magic|an old message format|a wrong length"),
-    ("Produce", r"a sequence without a producer"),
-    ("ElectLeaders", r".*kind 9"),
-    ("DescribeConfigs", r"a topic with synonyms"),
-]
+FAULTS = []
 
 
 class Side:

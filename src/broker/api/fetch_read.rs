@@ -139,7 +139,7 @@ fn look(
         }
         error::of_storage(&failed)
     };
-    let plan = partition.plan(wanted.offset, max, first, committed).map_err(explain)?;
+    let plan = partition.plan(&marks, wanted.offset, max, first, committed).map_err(explain)?;
     if committed {
         let aborted = match &plan {
             Some(plan) => partition.aborted(wanted.offset, plan).map_err(explain)?,

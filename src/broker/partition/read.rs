@@ -3,6 +3,7 @@
 
 use super::Partition;
 use crate::broker::BrokerError;
+use crate::broker::marks::Marks;
 use crate::record::{Batch, ControlMarker, Decompressor, Record};
 use crate::storage::disk::read_exact_at;
 use crate::storage::log::TimedOffset;
@@ -35,19 +36,19 @@ pub enum Replayed<'r> {
 }
 
 impl Partition {
-    /// Plans what a consumer at `from` gets: whole batches of at most `max_bytes`, the first one whole whatever its
+    /// Plans what a consumer at `from` gets, below the marks that it is told: whole batches of at most `max_bytes`, the first one whole whatever its
     /// size with `at_least_one`; empty at the high watermark, with `committed` at the last stable offset.
     ///
     /// # Errors
     /// `OffsetOutOfRange` below the log start and above the log end; damage; a failing disk.
     pub fn plan(
         &self,
+        marks: &Marks,
         from: i64,
         max_bytes: usize,
         at_least_one: bool,
         committed: bool,
     ) -> Result<Option<ReadPlan>, StorageError> {
-        let marks = self.marks();
         if from < marks.log_start || from > marks.log_end.0 {
             let range = marks.log_start..marks.log_end.0;
             return Err(StorageError::OffsetOutOfRange { offset: from, range });
