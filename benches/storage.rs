@@ -67,7 +67,7 @@ fn appends(log: &Log, batch: &[u8], total: u64) -> Duration {
     let start = Instant::now();
     let mut at = 0;
     while at < total {
-        log.append(batch, &summary, 0, None).expect("an append");
+        log.append(batch, &summary, 0, None, None).expect("an append");
         at += batch.len() as u64;
     }
     start.elapsed()

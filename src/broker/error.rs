@@ -22,9 +22,6 @@ pub enum BrokerError {
     /// Bytes of an internal topic can not be read or written.
     #[error("{0}")]
     Schema(#[from] SchemaError),
-    /// A batch of a transaction, which there are none of here yet.
-    #[error("transactions are not served here")]
-    Transactional,
     /// What was written was cut off again: a sync failed before it reached the disk.
     #[error("what was written did not reach the disk")]
     Lost,

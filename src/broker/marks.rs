@@ -20,6 +20,13 @@ pub struct Marks {
     pub log_end: LogEnd,
 }
 
+impl Marks {
+    /// The end of what a consumer may see: at read_committed the last stable offset, else the high watermark.
+    pub fn end(&self, committed: bool) -> i64 {
+        if committed { self.last_stable } else { self.high_watermark }
+    }
+}
+
 /// The end of what consumers may see.
 #[derive(Debug)]
 pub struct HighWatermark(AtomicI64);

@@ -1,4 +1,4 @@
-//! What the daemon is, callable without a socket: catalog, partitions, group commit, groups, and the Kafka APIs over
+//! What the daemon is, callable without a socket: catalog, partitions, group commit, groups, transactions, and the Kafka APIs over
 //! them; it must never write to a socket or a terminal, nor acknowledge what a power cut can take back.
 //!
 //! Locks: `state` guards what exists (read by all, written for the moment of a change), `changing` lets one change of
@@ -29,13 +29,14 @@ pub mod sasl;
 pub mod settings;
 mod topic;
 pub mod topic_settings;
+pub mod transactions;
 
 pub use access::Denied;
 pub use admin::AdminError;
 pub use alter::{AlterError, Change, GroupSettings};
 pub use error::{BrokerError, OpenError};
 pub(crate) use partition::Watch;
-pub use partition::{InternalRecord, Partition};
+pub use partition::{InternalRecord, Partition, Replayed};
 pub use peer::{ANONYMOUS, ListenerSecurity, Peer};
 pub use topic::Topic;
 
@@ -57,6 +58,7 @@ use producer_ids::ProducerIds;
 use random::Random;
 use settings::Settings;
 use topic_settings::TopicSettings;
+use transactions::Transactions;
 
 use crate::model::id::{TopicId, TopicPartition};
 use crate::model::name;
@@ -112,6 +114,7 @@ pub struct Broker {
     sessions: Sessions,
     judge: access::Judge,
     groups: Groups,
+    transactions: Transactions,
     observer: Observer,
     deleted: Notify,
     cleaner: Cleaner,
@@ -119,13 +122,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// The housekeeping: retention, compaction, checkpoints, group timers. The server runs it on one of its threads until the
+    /// The housekeeping: retention, compaction, checkpoints, timers of groups and transactions. The server runs it on one of its threads until the
     /// broker is closed; it wakes at most once a second, and not at all while nothing is due.
     pub async fn tasks(self: Arc<Self>) {
         tokio::select! {
             () = housekeeping::run(Arc::clone(&self)) => {}
             () = cleaner::run(Arc::clone(&self)) => {}
             () = groups::run(Arc::clone(&self)) => {}
+            () = transactions::run(Arc::clone(&self)) => {}
         }
     }
 
@@ -210,6 +214,11 @@ impl Broker {
     /// The groups this node coordinates.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The transactions this node coordinates.
+    pub fn transactions(&self) -> &Transactions {
+        &self.transactions
     }
 
     /// The data folder.
@@ -306,7 +315,7 @@ impl Broker {
         self.state().catalog.name(id).cloned()
     }
 
-    /// A number that rises whenever topics come, go or grow.
+    /// A number that rises whenever topics come, go or grow, or rules about who may see them do.
     pub(crate) fn topics_version(&self) -> u64 {
         self.state().catalog.topic_changes()
     }

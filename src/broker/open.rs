@@ -22,6 +22,7 @@ use super::partition::{Partition, Surroundings, replay};
 use super::producer_ids::ProducerIds;
 use super::random::Random;
 use super::topic_settings::TopicSettings;
+use super::transactions::Transactions;
 use super::{Broker, BrokerError, BrokerOptions, OpenError, State, Topic};
 use crate::metrics::Recovery;
 use crate::model::id::{TopicId, TopicPartition};
@@ -73,6 +74,7 @@ impl Broker {
         let metadata = metadata_partition(log, epoch, &in_force.topic_defaults(), &around);
         let seed = random.seed().map_err(|_| OpenError::Random)?;
         let groups = Groups::new(&settings, seed);
+        let transactions = Transactions::new(&settings);
         let judge = super::access::Judge::new(&settings, authentication);
         let broker = Arc::new(Self {
             in_force,
@@ -88,6 +90,7 @@ impl Broker {
             sessions: Sessions::new(slots),
             judge,
             groups,
+            transactions,
             observer: Observer::new(started_ms, began),
             deleted: Notify::new(),
             cleaner: Cleaner::default(),

@@ -5,7 +5,9 @@
 //! for an insertion or a removal.
 
 mod read;
+mod transactions;
 
+pub use read::Replayed;
 pub(super) use read::replay;
 
 use std::cell::RefCell;
@@ -29,7 +31,7 @@ use crate::record::{
     Batch, BatchBuilder, BatchSummary, Compressor, Decompressor, ProducerStamp, RecordError, Rules,
     TimestampRule, recompress, validate_produce,
 };
-use crate::storage::{Appended, Log, StorageError};
+use crate::storage::{Appended, Guard, Log, Origin, StorageError};
 
 /// A record of an internal topic, to be stored with the broker's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ struct Waiting {
 
 /// How long a refusal for a full disk counts: where nobody appends, nobody finds that there is space again.
 const FULL_FOR: Duration = Duration::from_secs(30);
+/// Produce requests from this version on are of clients whose epoch rises with every transaction (KIP-890).
+const BUMPS_EPOCH_FROM: i16 = 12;
 /// No append was refused for a full disk since one was taken.
 const NEVER: u64 = u64::MAX;
 
@@ -178,23 +182,27 @@ impl Partition {
         self.log.log_end()
     }
 
-    /// All marks. Without transactions everything below the high watermark is stable.
+    /// All marks.
     pub fn marks(&self) -> Marks {
         let log_start = self.log.log_start();
         let high_watermark = self.high_watermark().max(log_start);
+        let last_stable = self.log.last_stable(high_watermark).max(log_start);
         let log_end = LogEnd(self.log.log_end().max(high_watermark));
-        Marks { log_start, last_stable: high_watermark, high_watermark, log_end }
+        Marks { log_start, last_stable, high_watermark, log_end }
     }
 
-    /// Checks a client's batch and appends it; the flusher is woken. `produce_version` is that of the request.
+    /// Checks a client's batch and appends it; the flusher is woken. `produce_version` is that of the request, `guard` what
+    /// [`Partition::begin_verification`] gave for the first batch of a transaction.
     ///
     /// # Errors
-    /// What is wrong with the batch, a sequence that does not follow, a failing or closed log.
+    /// What is wrong with the batch, a sequence that does not follow, a transaction that is not under way here, a failing
+    /// or closed log.
     pub fn append_client(
         self: &Arc<Self>,
         bytes: &[u8],
         produce_version: i16,
         now_ms: i64,
+        guard: Option<Guard>,
     ) -> Result<Appended, BrokerError> {
         if self.gone.load(Ordering::Acquire) {
             return Err(BrokerError::UnknownPartition);
@@ -202,14 +210,12 @@ impl Partition {
         let settings = self.settings();
         let rules = rules(&settings, produce_version, now_ms);
         let summary = INFLATE.with_borrow_mut(|inflate| validate_produce(bytes, &rules, inflate))?;
-        if summary.header.is_transactional() {
-            return Err(BrokerError::Transactional);
-        }
+        let origin = Origin::Client { guard, bumps_epoch: produce_version >= BUMPS_EPOCH_FROM };
         let append_time = settings.log_append_time.then_some(now_ms);
         let other = recompressed(bytes, &summary, &settings)?;
         let appended = match &other {
-            None => self.append(bytes, &summary, append_time)?,
-            Some((bytes, summary)) => self.append(bytes, summary, append_time)?,
+            None => self.append(bytes, &summary, append_time, origin)?,
+            Some((bytes, summary)) => self.append(bytes, summary, append_time, origin)?,
         };
         if !appended.duplicate {
             self.around.meters.appended(records_of(&summary), bytes.len() as u64);
@@ -227,9 +233,8 @@ impl Partition {
         records: &[InternalRecord],
         now_ms: i64,
     ) -> Result<Appended, BrokerError> {
-        let bytes = internal_batch(records, now_ms)?;
-        let summary = BatchSummary::trusted(&Batch::exactly(&bytes)?);
-        self.append(&bytes, &summary, None)
+        let bytes = internal_batch(records, ProducerStamp::NONE, now_ms)?;
+        self.append_built(&bytes, None, Origin::Coordinator)
     }
 
     /// DeleteRecords: moves the log start to `before` (-1: the high watermark) and removes the segments below it; durable
@@ -268,18 +273,30 @@ impl Partition {
         Ok(())
     }
 
+    /// Appends a batch that klog built itself.
+    fn append_built(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        append_time: Option<i64>,
+        origin: Origin,
+    ) -> Result<Appended, BrokerError> {
+        let summary = BatchSummary::trusted(&Batch::exactly(bytes)?);
+        self.append(bytes, &summary, append_time, origin)
+    }
+
     fn append(
         self: &Arc<Self>,
         bytes: &[u8],
         summary: &BatchSummary,
         append_time: Option<i64>,
+        origin: Origin,
     ) -> Result<Appended, BrokerError> {
         self.begun.call_once(|| {
             // What is written in the place of a tail that was lost while nobody looked is not durable yet; a log that can
             // not be loaded refuses the append itself.
             let _ = self.look_at_log();
         });
-        let appended = self.log.append(bytes, summary, self.leader_epoch, append_time);
+        let appended = self.log.append_as(bytes, summary, self.leader_epoch, append_time, origin);
         self.tell_full(appended.as_ref().err());
         let appended = appended?;
         if appended.duplicate {
@@ -316,6 +333,7 @@ impl Partition {
     /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.
     fn count_unsynced(self: &Arc<Self>, bytes: u64, records: i64) {
         self.touch();
+        self.around.touched.written(bytes);
         let flusher = &self.around.flusher;
         // The folder's sum first: a sync that takes the partition's bytes must find them in it.
         flusher.appended(bytes);
@@ -629,12 +647,16 @@ fn rules(settings: &TopicSettings, produce_version: i16, now_ms: i64) -> Rules {
     }
 }
 
-fn internal_batch(records: &[InternalRecord], now_ms: i64) -> Result<Vec<u8>, RecordError> {
+fn internal_batch(
+    records: &[InternalRecord],
+    stamp: ProducerStamp,
+    now_ms: i64,
+) -> Result<Vec<u8>, RecordError> {
     let mut builder = BatchBuilder::new();
     for record in records {
         builder.push(now_ms, record.key.as_deref(), record.value.as_deref(), &[]);
     }
-    builder.finish_plain(ProducerStamp::NONE)
+    builder.finish_plain(stamp)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,11 @@
 //! Keys and values of `__transaction_state` as Apache Kafka 4.3 writes them (`TransactionLogKey.json`,
 //! `TransactionLogValue.json` in its transaction coordinator); it decides nothing about a transaction.
 
-use crate::codec::structs;
+use bytes::Bytes;
+
+use crate::codec::{Reader, Version, Wire, Writer, structs};
+
+use super::{SchemaError, whole};
 
 structs! {
     /// Which transactional id (kind 0).
@@ -43,5 +47,52 @@ structs! {
         topic: String,
         /// Its partitions.
         partition_ids: Vec<i32>,
+    }
+}
+
+/// Newest version of [`TransactionLogValue`].
+const NEWEST: i16 = 1;
+
+impl TransactionLogKey {
+    /// The key as it is stored: its kind and the body.
+    pub fn encode(&self) -> Result<Bytes, SchemaError> {
+        let mut writer = Writer::with_capacity(64);
+        writer.i16(0);
+        self.write(&mut writer, Version::new(0, Some(NEWEST)))?;
+        Ok(writer.into_bytes())
+    }
+
+    /// Reads a key; `None` for kinds this build does not know.
+    pub fn decode(key: Bytes) -> Result<Option<Self>, SchemaError> {
+        let mut reader = Reader::new(key);
+        if reader.i16()? != 0 {
+            return Ok(None);
+        }
+        let key = Self::read(&mut reader, Version::new(0, Some(NEWEST)))?;
+        whole(&reader, "TransactionLogKey")?;
+        Ok(Some(key))
+    }
+}
+
+impl TransactionLogValue {
+    /// The value as it is stored in `version`.
+    pub fn encode(&self, version: i16) -> Result<Bytes, SchemaError> {
+        let mut writer = Writer::with_capacity(64);
+        writer.i16(version);
+        self.write(&mut writer, Version::new(version, Some(NEWEST)))?;
+        Ok(writer.into_bytes())
+    }
+
+    /// Reads a value, in any version.
+    pub fn decode(value: Bytes) -> Result<Self, SchemaError> {
+        let what = "TransactionLogValue";
+        let mut reader = Reader::new(value);
+        let found = reader.i16()?;
+        if !(0..=NEWEST).contains(&found) {
+            return Err(SchemaError::Version { what, found: found.into(), min: 0, max: NEWEST });
+        }
+        let value = Self::read(&mut reader, Version::new(found, Some(NEWEST)))?;
+        whole(&reader, what)?;
+        Ok(value)
     }
 }

@@ -1,9 +1,9 @@
-//! Walks the batch headers of a segment by positioned reads; never reads payloads and never trusts a length.
+//! Walks the batch headers of a segment by positioned reads; reads no payload but a marker's and never trusts a length.
 
 use std::io;
 
-use super::DiskFile;
-use crate::record::{BatchHeader, HEADER_LEN, LENGTH_PREFIX};
+use super::{DiskFile, disk};
+use crate::record::{Batch, BatchHeader, ControlMarker, HEADER_LEN, LENGTH_PREFIX};
 
 /// A batch and where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,19 @@ pub(super) fn plausible(bytes: &[u8]) -> Option<BatchHeader> {
         && header.base_offset >= 0
         && header.base_offset <= i64::MAX - i64::from(i32::MAX);
     possible.then_some(header)
+}
+
+/// What a control batch says; `None` where it has no record, or can not be read.
+pub(super) fn marker_of(batch: &Batch<'_>) -> Option<ControlMarker> {
+    ControlMarker::of(&batch.records().ok()?.next()?.ok()?)
+}
+
+/// As [`marker_of`], of a batch that is not read yet. No marker is large: what says so is none.
+pub(super) fn marker_at(file: &dyn DiskFile, located: &Located) -> io::Result<Option<ControlMarker>> {
+    let mut bytes = [0; 1024];
+    let Some(bytes) = bytes.get_mut(..located.header.size()) else { return Ok(None) };
+    disk::read_exact_at(file, bytes, located.position)?;
+    Ok(Batch::exactly(bytes).ok().as_ref().and_then(marker_of))
 }
 
 fn part<const N: usize>(raw: &[u8; HEADER_LEN], at: usize) -> [u8; N] {

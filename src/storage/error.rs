@@ -54,6 +54,28 @@ pub enum StorageError {
         /// The batch's epoch.
         found: i16,
     },
+    /// A batch of a transaction that is neither under way in this log nor verified with its coordinator.
+    #[error("producer {producer_id} has no transaction here")]
+    NotInTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
+    /// A batch outside of transactions of a producer whose transaction is under way.
+    #[error("producer {producer_id} is in a transaction, and the batch is not")]
+    InTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
+    /// A marker of a coordinator that a later one has replaced.
+    #[error("producer {producer_id}: coordinator epoch {found} is fenced by epoch {current}")]
+    CoordinatorFenced {
+        /// The producer.
+        producer_id: i64,
+        /// The coordinator's epoch known here.
+        current: i32,
+        /// The marker's.
+        found: i32,
+    },
     /// The disk is full: nothing of the append is kept, the next one is tried afresh.
     #[error("no space left on the disk for {log}")]
     Full {

@@ -3,7 +3,7 @@
 //! Locks: `writer` (append, roll, cut) is held for one write; `flushing` is held for a sync and taken before `writer`;
 //! readers take a snapshot of the segment list and never wait for either. A log that the checkpoint knows as clean
 //! touches no file before its first use (`core` is filled then, under `loading`, which also keeps others from removing
-//! and renaming files while one does). `cleaning` lets one compaction run at a time.
+//! and renaming files while one does). `transactions` has its own short lock. `cleaning` lets one compaction run at a time.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,9 +15,11 @@ use super::epochs::Epochs;
 use super::folder::Entry;
 use super::producers::{ActiveProducer, Producers};
 use super::segment::Segment;
+use super::transactions::{Guard, Transactions};
 use super::{Folder, LogSettings, StorageError, held};
 use crate::model::id::{TopicId, TopicPartition};
 
+mod aborted;
 mod append;
 mod checkpoint;
 mod compact;
@@ -51,6 +53,7 @@ pub struct Log {
     cleaning: Mutex<()>,
     core: OnceLock<Core>,
     recovered: Mutex<Option<Recovered>>,
+    transactions: Transactions,
 }
 
 /// What is there once a log is loaded.
@@ -194,8 +197,10 @@ impl Log {
             cleaning: Mutex::new(()),
             core: OnceLock::new(),
             recovered: Mutex::new(None),
+            transactions: Transactions::default(),
         };
-        if entry.is_none_or(|entry| entry.dirty) {
+        // Where a transaction may be open the last stable offset is only known from the log itself.
+        if entry.is_none_or(|entry| entry.dirty || entry.transactions) {
             log.core()?;
         }
         Ok(Arc::new(log))
@@ -312,6 +317,33 @@ impl Log {
     /// Those of loading.
     pub fn active_producers(&self) -> Result<Vec<ActiveProducer>, StorageError> {
         Ok(held(&self.core()?.writer).producers.active())
+    }
+
+    /// Begins the check of a producer's transaction with its coordinator, before the batch with this first sequence that
+    /// would begin it here: what it gives lets that batch pass. `None`: the transaction is under way in this log, and
+    /// nothing has to be verified.
+    ///
+    /// # Errors
+    /// Those of loading; `Closed`, `Failed`.
+    pub fn begin_verification(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        base_sequence: i32,
+    ) -> Result<Option<Guard>, StorageError> {
+        let mut writer = held(&self.core()?.writer);
+        self.check_open(&writer)?;
+        let now_ms = self.folder.clock().wall_ms();
+        Ok(writer.producers.begin_verification(producer_id, epoch, base_sequence, now_ms))
+    }
+
+    /// The last stable offset where `high_watermark` is that: the end of what readers at read_committed may see. It is
+    /// the first offset of any transaction that is open, or whose marker is not below the high watermark.
+    pub fn last_stable(&self, high_watermark: i64) -> i64 {
+        // Of a log that is not loaded the checkpoint knows that no transaction is open.
+        let unstable = self.transactions.first_unstable(high_watermark, self.durable_end());
+        // Its records may be deleted: the log does not begin behind its stable end.
+        unstable.map_or(high_watermark, |first| first.max(self.log_start()).min(high_watermark))
     }
 
     /// Forgets producers idle for longer than the settings say.

@@ -3,6 +3,7 @@
 //! One data folder is a [`folder::Folder`]; one partition in it is a [`log::Log`]. Both speak to the machine
 //! only through [`disk::Disk`], which has a simulated twin in [`sim`].
 
+mod aborted;
 mod batches;
 pub mod checkpoint;
 mod compact;
@@ -21,6 +22,7 @@ mod segment;
 pub mod settings;
 #[doc(hidden)]
 pub mod sim;
+mod transactions;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
@@ -30,6 +32,7 @@ pub use log::{
 };
 pub use producers::ActiveProducer;
 pub use settings::LogSettings;
+pub use transactions::{AbortedTxn, Guard, Origin};
 
 /// Takes a mutex whatever happened to another holder: what the locks here guard is put right before anything can panic.
 fn held<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -3,10 +3,11 @@
 //! As Kafka's `ProducerStateManager` and `ProducerAppendInfo` decide: the last five batches of a producer are known by
 //! their sequences, so that a batch sent again is answered with its old offsets.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::StorageError;
-use crate::record::{BatchHeader, crc32c};
+use super::transactions::{Change, Ended, Guard, Origin};
+use crate::record::{BatchHeader, ControlMarker, crc32c};
 
 /// How many batches of a producer are remembered (Kafka's `NUM_BATCHES_TO_RETAIN`; producers keep at most five in flight).
 const REMEMBERED: usize = 5;
@@ -40,8 +41,19 @@ struct Producer {
     batches: VecDeque<Remembered>,
     last_timestamp: i64,
     coordinator_epoch: i32,
-    /// First offset of the transaction under way, -1 for none; kept for files of logs that have them.
+    /// First offset of the transaction under way, -1 for none.
     transaction_from: i64,
+}
+
+/// A transaction that is being verified with its coordinator: its first batch may come once that said yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Verification {
+    guard: Guard,
+    /// When it was asked for first, in ms.
+    since_ms: i64,
+    epoch: i16,
+    /// The least sequence that asked: batches sent later must not come first.
+    lowest_sequence: i32,
 }
 
 /// What is known of one producer (DescribeProducers).
@@ -73,6 +85,8 @@ pub(super) struct LastBatch {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Producers {
     by_id: HashMap<i64, Producer>,
+    verifying: HashMap<i64, Verification>,
+    last_guard: u64,
 }
 
 /// What a batch is to its producer's history.
@@ -82,6 +96,109 @@ pub(super) enum Verdict {
     New,
     /// Here already.
     Duplicate(Remembered),
+}
+
+impl Producer {
+    /// Whether its transaction is under way, begun under this epoch.
+    fn is_within(&self, epoch: i16) -> bool {
+        self.transaction_from >= 0 && self.epoch == epoch
+    }
+
+    /// The batch that this one is again.
+    fn twin(&self, header: &BatchHeader) -> Option<Remembered> {
+        let same = |batch: &&Remembered| {
+            batch.first_sequence() == header.base_sequence && batch.last_sequence == header.last_sequence()
+        };
+        self.batches.iter().find(same).filter(|_| self.epoch == header.producer_epoch).copied()
+    }
+
+    fn check_sequence(&self, header: &BatchHeader) -> Result<(), StorageError> {
+        // An epoch without batches (it came by a marker) begins at 0 as a new one does.
+        let same = header.producer_epoch == self.epoch;
+        let last = self.batches.back().filter(|_| same);
+        let expected = last.map_or(0, |last| next_sequence(last.last_sequence));
+        let (producer_id, found) = (header.producer_id, header.base_sequence);
+        if found == expected {
+            Ok(())
+        } else {
+            Err(StorageError::OutOfOrderSequence { producer_id, expected, found })
+        }
+    }
+
+    /// Whether a marker may be written: not of an older producer epoch, nor of an older coordinator. From transaction
+    /// version 2 on its epoch lies above that of the transaction it ends (KIP-890, KIP-1228); one that has no transaction
+    /// left to end is the same marker again, and the last epoch of all can not rise.
+    fn check_marker(
+        &self,
+        header: &BatchHeader,
+        marker: Option<ControlMarker>,
+        transaction_version: i16,
+    ) -> Result<(), StorageError> {
+        let (producer_id, current, found) = (header.producer_id, self.epoch, header.producer_epoch);
+        let again = self.transaction_from < 0 || found == i16::MAX;
+        if found < current || (found == current && transaction_version >= 2 && !again) {
+            return Err(StorageError::ProducerFenced { producer_id, current, found });
+        }
+        let (current, found) = (self.coordinator_epoch, marker.and_then(coordinator_epoch));
+        match found {
+            Some(found) if found < current => {
+                Err(StorageError::CoordinatorFenced { producer_id, current, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn apply_marker(&mut self, header: &BatchHeader, marker: Option<ControlMarker>) -> Change {
+        // Without a record all of the transaction was compacted away: there is nothing left to end.
+        let Some(coordinator_epoch) = marker.and_then(coordinator_epoch) else { return Change::Nothing };
+        self.coordinator_epoch = coordinator_epoch;
+        let first_offset = std::mem::replace(&mut self.transaction_from, -1);
+        if first_offset < 0 {
+            return Change::Nothing;
+        }
+        Change::Ends(Ended {
+            producer_id: header.producer_id,
+            first_offset,
+            last_offset: header.base_offset,
+            aborted: matches!(marker, Some(ControlMarker::Abort { .. })),
+        })
+    }
+}
+
+fn coordinator_epoch(marker: ControlMarker) -> Option<i32> {
+    match marker {
+        ControlMarker::Abort { coordinator_epoch } | ControlMarker::Commit { coordinator_epoch } => {
+            Some(coordinator_epoch)
+        }
+        ControlMarker::Other(_) => None,
+    }
+}
+
+fn check_epoch(known: Option<&Producer>, header: &BatchHeader) -> Result<(), StorageError> {
+    let (producer_id, found) = (header.producer_id, header.producer_epoch);
+    match known {
+        Some(known) if found < known.epoch => {
+            Err(StorageError::ProducerFenced { producer_id, current: known.epoch, found })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first batch of a transaction that is being verified: none that was sent before it may be missing.
+fn check_first(
+    known: Option<&Producer>,
+    verification: Option<&Verification>,
+    bumps_epoch: bool,
+    header: &BatchHeader,
+) -> Result<(), StorageError> {
+    let Some(verification) = verification else { return Ok(()) };
+    let (producer_id, found) = (header.producer_id, header.base_sequence);
+    let unknown = known.is_none_or(|known| known.batches.is_empty());
+    let expected = if bumps_epoch && unknown { 0 } else { verification.lowest_sequence };
+    if found > expected {
+        return Err(StorageError::OutOfOrderSequence { producer_id, expected, found });
+    }
+    Ok(())
 }
 
 fn next_sequence(last: i32) -> i32 {
@@ -123,46 +240,98 @@ impl Producers {
         self.by_id.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
-    /// Judges a client's batch before it is written.
-    pub(super) fn judge(&self, header: &BatchHeader) -> Result<Verdict, StorageError> {
-        if !header.has_producer_id() || header.is_control() {
+    /// First offsets and producers of the transactions under way.
+    pub(super) fn open_transactions(&self) -> BTreeMap<i64, i64> {
+        let open = self.by_id.iter().filter(|(_, producer)| producer.transaction_from >= 0);
+        open.map(|(id, producer)| (producer.transaction_from, *id)).collect()
+    }
+
+    /// A guard for the first batch of a producer's transaction; `None` where that is under way and needs none. Who asks
+    /// again before the batch has come gets the same one.
+    pub(super) fn begin_verification(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        base_sequence: i32,
+        now_ms: i64,
+    ) -> Option<Guard> {
+        if self.by_id.get(&producer_id).is_some_and(|known| known.is_within(epoch)) {
+            return None;
+        }
+        let next = Guard(self.last_guard + 1);
+        let verification = self.verifying.entry(producer_id).or_insert(Verification {
+            guard: next,
+            since_ms: now_ms,
+            epoch,
+            lowest_sequence: base_sequence,
+        });
+        if verification.guard == next {
+            self.last_guard = next.0;
+        }
+        if epoch > verification.epoch {
+            verification.epoch = epoch;
+            verification.lowest_sequence = base_sequence;
+        } else if epoch == verification.epoch {
+            verification.lowest_sequence = verification.lowest_sequence.min(base_sequence);
+        }
+        Some(verification.guard)
+    }
+
+    /// Judges a batch before it is written; `marker` is what a control batch says.
+    pub(super) fn judge(
+        &self,
+        header: &BatchHeader,
+        marker: Option<ControlMarker>,
+        origin: Origin,
+    ) -> Result<Verdict, StorageError> {
+        if !header.has_producer_id() {
             return Ok(Verdict::New);
         }
-        // Unknown here (new, expired, or its records were deleted): any sequence is taken, as Kafka does since 2.5.
-        let Some(known) = self.by_id.get(&header.producer_id) else { return Ok(Verdict::New) };
-        let (producer_id, found) = (header.producer_id, header.base_sequence);
-        if header.producer_epoch < known.epoch {
-            let (current, found) = (known.epoch, header.producer_epoch);
-            return Err(StorageError::ProducerFenced { producer_id, current, found });
-        }
-        if header.producer_epoch > known.epoch {
-            return match found {
-                0 => Ok(Verdict::New),
-                _ => Err(StorageError::OutOfOrderSequence { producer_id, expected: 0, found }),
+        let known = self.by_id.get(&header.producer_id);
+        if header.is_control() {
+            let version = match origin {
+                Origin::Marker { transaction_version } => transaction_version,
+                Origin::Client { .. } | Origin::Coordinator => 0,
             };
+            return known
+                .map_or(Ok(()), |known| known.check_marker(header, marker, version))
+                .map(|()| Verdict::New);
         }
-        let twin = known
-            .batches
-            .iter()
-            .find(|batch| batch.first_sequence() == found && batch.last_sequence == header.last_sequence());
-        if let Some(twin) = twin {
-            return Ok(Verdict::Duplicate(*twin));
-        }
-        // An epoch without batches (it came by a marker) begins at 0 as a new one does.
-        let expected = known.batches.back().map_or(0, |last| next_sequence(last.last_sequence));
-        if found == expected {
-            Ok(Verdict::New)
+        if let Origin::Client { guard, bumps_epoch } = origin {
+            if let Some(twin) = known.and_then(|known| known.twin(header)) {
+                return Ok(Verdict::Duplicate(twin));
+            }
+            let verification = self.verifying.get(&header.producer_id);
+            let under_way = known.is_some_and(|known| known.is_within(header.producer_epoch));
+            let verified = guard.is_some() && verification.map(|verification| verification.guard) == guard;
+            if header.is_transactional() && !under_way && !verified {
+                return Err(StorageError::NotInTransaction { producer_id: header.producer_id });
+            }
+            check_epoch(known, header)?;
+            check_first(known, verification, bumps_epoch, header)?;
+            known.map_or(Ok(()), |known| known.check_sequence(header))?;
         } else {
-            Err(StorageError::OutOfOrderSequence { producer_id, expected, found })
+            check_epoch(known, header)?;
+        }
+        match known {
+            Some(known) if known.transaction_from >= 0 && !header.is_transactional() => {
+                Err(StorageError::InTransaction { producer_id: header.producer_id })
+            }
+            _ => Ok(Verdict::New),
         }
     }
 
-    /// Takes in a batch that is in the log; `header` has its final offsets.
-    pub(super) fn apply(&mut self, header: &BatchHeader) {
+    /// Takes in a batch that is in the log; `header` has its final offsets, `marker` is what a control batch says. What
+    /// that does to the log's transactions.
+    pub(super) fn apply(&mut self, header: &BatchHeader, marker: Option<ControlMarker>) -> Change {
         if !header.has_producer_id() {
-            return;
+            return Change::Nothing;
         }
-        let producer = self.by_id.entry(header.producer_id).or_insert_with(|| Producer {
+        let producer_id = header.producer_id;
+        if header.is_transactional() && !self.verifying.is_empty() {
+            self.verifying.remove(&producer_id);
+        }
+        let producer = self.by_id.entry(producer_id).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
             last_timestamp: header.max_timestamp,
@@ -175,11 +344,7 @@ impl Producers {
         }
         producer.last_timestamp = header.max_timestamp;
         if header.is_control() {
-            producer.transaction_from = -1;
-            return;
-        }
-        if header.is_transactional() && producer.transaction_from < 0 {
-            producer.transaction_from = header.base_offset;
+            return producer.apply_marker(header, marker);
         }
         if producer.batches.len() == REMEMBERED {
             producer.batches.pop_front();
@@ -190,14 +355,21 @@ impl Producers {
             offset_delta: header.last_offset_delta,
             timestamp: header.max_timestamp,
         });
+        if !header.is_transactional() || producer.transaction_from >= 0 {
+            return Change::Nothing;
+        }
+        producer.transaction_from = header.base_offset;
+        Change::Begins { producer_id, first_offset: header.base_offset }
     }
 
-    /// Forgets who wrote nothing for `expiration_ms` (transactions under way keep theirs). Returns how many went.
+    /// Forgets who wrote nothing for `expiration_ms` (transactions under way keep theirs), and who began a transaction
+    /// and never wrote. Returns how many producers went.
     pub(super) fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
         let before = self.by_id.len();
         self.by_id.retain(|_, producer| {
             producer.transaction_from >= 0 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+        self.verifying.retain(|_, verification| now_ms.saturating_sub(verification.since_ms) < expiration_ms);
         before - self.by_id.len()
     }
 
@@ -244,7 +416,7 @@ impl Producers {
             let (id, producer) = read_entry(entry)?;
             by_id.insert(id, producer);
         }
-        Some(Self { by_id })
+        Some(Self { by_id, ..Self::default() })
     }
 }
 
@@ -277,6 +449,8 @@ fn read_entry(entry: &[u8; ENTRY]) -> Option<(i64, Producer)> {
 mod tests {
     use super::*;
 
+    const CLIENT: Origin = Origin::Client { guard: None, bumps_epoch: false };
+
     fn batch(epoch: i16, sequence: i32, count: i32, offset: i64) -> BatchHeader {
         BatchHeader {
             base_offset: offset,
@@ -299,41 +473,41 @@ mod tests {
         let mut producers = Producers::default();
         for n in 0..6 {
             let batch = batch(0, n * 10, 10, i64::from(n) * 10);
-            assert_eq!(producers.judge(&batch).unwrap(), Verdict::New);
-            producers.apply(&batch);
+            assert_eq!(producers.judge(&batch, None, CLIENT).unwrap(), Verdict::New);
+            producers.apply(&batch, None);
         }
         for n in 1..6 {
-            match producers.judge(&batch(0, n * 10, 10, 0)).unwrap() {
+            match producers.judge(&batch(0, n * 10, 10, 0), None, CLIENT).unwrap() {
                 Verdict::Duplicate(old) => assert_eq!(old.base_offset(), i64::from(n) * 10),
                 Verdict::New => panic!("batch {n} was forgotten"),
             }
         }
-        let forgotten = producers.judge(&batch(0, 0, 10, 0));
+        let forgotten = producers.judge(&batch(0, 0, 10, 0), None, CLIENT);
         assert!(matches!(forgotten, Err(StorageError::OutOfOrderSequence { expected: 60, found: 0, .. })));
         // The same first sequence with another count is no duplicate.
-        assert!(producers.judge(&batch(0, 50, 9, 0)).is_err());
+        assert!(producers.judge(&batch(0, 50, 9, 0), None, CLIENT).is_err());
     }
 
     #[test]
     fn epochs_fence_and_begin_at_zero() {
         let mut producers = Producers::default();
-        producers.apply(&batch(3, 5, 1, 0));
+        producers.apply(&batch(3, 5, 1, 0), None);
         assert!(matches!(
-            producers.judge(&batch(2, 6, 1, 1)),
+            producers.judge(&batch(2, 6, 1, 1), None, CLIENT),
             Err(StorageError::ProducerFenced { current: 3, found: 2, .. })
         ));
-        assert!(producers.judge(&batch(4, 6, 1, 1)).is_err());
-        assert_eq!(producers.judge(&batch(4, 0, 1, 1)).unwrap(), Verdict::New);
-        assert_eq!(Producers::default().judge(&batch(4, 99, 1, 1)).unwrap(), Verdict::New);
+        assert!(producers.judge(&batch(4, 6, 1, 1), None, CLIENT).is_err());
+        assert_eq!(producers.judge(&batch(4, 0, 1, 1), None, CLIENT).unwrap(), Verdict::New);
+        assert_eq!(Producers::default().judge(&batch(4, 99, 1, 1), None, CLIENT).unwrap(), Verdict::New);
     }
 
     #[test]
     fn sequences_wrap_to_zero() {
         let mut producers = Producers::default();
-        producers.apply(&batch(0, i32::MAX - 1, 4, 0)); // MAX-1, MAX, 0, 1
-        assert_eq!(producers.judge(&batch(0, 2, 1, 4)).unwrap(), Verdict::New);
+        producers.apply(&batch(0, i32::MAX - 1, 4, 0), None); // MAX-1, MAX, 0, 1
+        assert_eq!(producers.judge(&batch(0, 2, 1, 4), None, CLIENT).unwrap(), Verdict::New);
         assert!(matches!(
-            producers.judge(&batch(0, i32::MAX - 1, 4, 4)).unwrap(),
+            producers.judge(&batch(0, i32::MAX - 1, 4, 4), None, CLIENT).unwrap(),
             Verdict::Duplicate(old) if old.base_offset() == 0
         ));
     }
@@ -341,7 +515,7 @@ mod tests {
     #[test]
     fn a_snapshot_has_kafkas_bytes_and_comes_back() {
         let mut producers = Producers::default();
-        producers.apply(&batch(1, 4, 2, 10));
+        producers.apply(&batch(1, 4, 2, 10), None);
         let bytes = producers.to_snapshot();
         let mut body = vec![0, 0, 0, 1];
         body.extend_from_slice(&7i64.to_be_bytes());
@@ -367,7 +541,7 @@ mod tests {
     #[test]
     fn idle_producers_expire() {
         let mut producers = Producers::default();
-        producers.apply(&batch(0, 0, 1, 0)); // at 1_000 ms
+        producers.apply(&batch(0, 0, 1, 0), None); // at 1_000 ms
         assert_eq!(producers.expire(1_999, 1_000), 0);
         assert_eq!(producers.expire(2_000, 1_000), 1);
         assert!(producers.is_empty());

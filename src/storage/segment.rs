@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use super::aborted::{self, Entry as AbortedEntry};
 use super::batches::{Located, Step, Walk};
 use super::checkpoint::{read_raw, replace_raw};
 use super::compact::output::Finished;
@@ -95,6 +96,16 @@ pub(super) struct Segment {
     /// Ranges of the file that recovery found to be no batches.
     damaged: OnceLock<Vec<Range<u64>>>,
     indexes: RwLock<Indexes>,
+    aborted: RwLock<Aborted>,
+}
+
+/// The entries of a segment's `.txnindex`.
+#[derive(Debug, Default)]
+struct Aborted {
+    /// `None` where the file was not looked at yet.
+    entries: Option<Vec<AbortedEntry>>,
+    /// How many of them the file holds; `None` when it may hold something else and has to be replaced.
+    written: Option<usize>,
 }
 
 impl Segment {
@@ -106,7 +117,9 @@ impl Segment {
     /// A segment that takes appends; its indexes are in memory.
     pub(super) fn growing(files: &Arc<Files>, folder: &Path, base: i64) -> Arc<Self> {
         let indexes = Indexes::Growing(Growing::EMPTY, Stamps::NONE);
-        Arc::new(Self::with(files, folder, base, 0, base, indexes))
+        let segment = Self::with(files, folder, base, 0, base, indexes);
+        segment.set_aborted(Vec::new(), None);
+        Arc::new(segment)
     }
 
     /// A segment that compaction made: whole and synced, its file open and pinned until it has its name
@@ -115,6 +128,8 @@ impl Segment {
         let indexes =
             Indexes::Closed { offsets: Bytes::Owned(made.offsets), times: Bytes::Owned(made.times) };
         let segment = Arc::new(Self::with(files, folder, made.base, made.size, made.end, indexes));
+        let written = made.aborted.len();
+        segment.set_aborted(made.aborted, Some(written));
         segment.set_damaged(Vec::new());
         segment.set_dirty(true);
         segment.adopt(made.file);
@@ -134,6 +149,7 @@ impl Segment {
             gone: AtomicBool::new(false),
             damaged: OnceLock::new(),
             indexes: RwLock::new(indexes),
+            aborted: RwLock::default(),
         }
     }
 
@@ -226,6 +242,7 @@ impl Segment {
             && matches!(*indexes, Indexes::Closed { .. })
         {
             *indexes = Indexes::Unloaded;
+            self.forget_aborted();
         }
         true
     }
@@ -394,6 +411,101 @@ impl Segment {
     /// A rolled segment takes no more batches: its indexes leave memory and are mapped when needed.
     pub(super) fn end_growing(&self) {
         *self.indexes.write().unwrap_or_else(|held| held.into_inner()) = Indexes::Unloaded;
+    }
+
+    // Aborted transactions.
+
+    /// An abort marker was appended.
+    pub(super) fn push_aborted(&self, entry: AbortedEntry) {
+        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
+        if let Some(entries) = &mut aborted.entries {
+            entries.push(entry);
+        }
+    }
+
+    /// What the segment's `.txnindex` holds is known from elsewhere; `written` is how many of these the file has.
+    pub(super) fn set_aborted(&self, entries: Vec<AbortedEntry>, written: Option<usize>) {
+        let entries = Some(entries);
+        *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted { entries, written };
+    }
+
+    /// Forgets transactions whose markers a cut took away.
+    pub(super) fn cut_aborted(&self, end: i64) {
+        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
+        if let Some(entries) = &mut aborted.entries {
+            let keep = entries.partition_point(|entry| entry.last_offset < end);
+            if keep < entries.len() {
+                entries.truncate(keep);
+                aborted.written = None;
+            }
+        }
+    }
+
+    /// Looks at the aborted transactions whose markers lie in this segment; `None` where its file is not as it should be.
+    pub(super) fn with_aborted<T>(
+        &self,
+        look: impl FnOnce(&[AbortedEntry]) -> T,
+    ) -> Result<Option<T>, StorageError> {
+        {
+            let aborted = self.aborted.read().unwrap_or_else(|held| held.into_inner());
+            if let Some(entries) = &aborted.entries {
+                return Ok(Some(look(entries)));
+            }
+        }
+        // As for the log's own file: what lies at the path once this is gone belongs to another segment.
+        let _stays = held(&self.slot);
+        if self.gone.load(Ordering::Acquire) {
+            return Err(StorageError::io("opening", &self.path)(io::ErrorKind::NotFound.into()));
+        }
+        let bytes = read_raw(self.files.disk().as_ref(), &self.path("txnindex"))?.unwrap_or_default();
+        let (entries, whole) = aborted::decode(&bytes, self.base, self.end());
+        if !whole {
+            return Ok(None);
+        }
+        let answer = look(&entries);
+        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
+        if aborted.entries.is_none() {
+            *aborted = Aborted { written: Some(entries.len()), entries: Some(entries) };
+        }
+        Ok(Some(answer))
+    }
+
+    /// Writes what the `.txnindex` lacks; a segment without aborted transactions has none. With `durable` it is synced.
+    pub(super) fn write_aborted(&self, durable: bool) -> Result<(), StorageError> {
+        // Held while the file is written by its path, which may be another segment's once this one is gone.
+        let _stays = held(&self.slot);
+        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
+        let Some(entries) = aborted.entries.as_ref().filter(|entries| aborted.written != Some(entries.len()))
+        else {
+            return Ok(());
+        };
+        if self.gone.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let (path, disk) = (self.path("txnindex"), self.files.disk().as_ref());
+        let count = entries.len();
+        if count > 0 {
+            replace_raw(disk, &path, &aborted::encode(entries), durable)?;
+        } else {
+            match disk.remove(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done.map_err(StorageError::io("removing", &path))?,
+            }
+        }
+        aborted.written = Some(count);
+        Ok(())
+    }
+
+    /// Entries that the file has too need not stay in memory.
+    fn forget_aborted(&self) {
+        if let Ok(mut aborted) = self.aborted.try_write()
+            && aborted
+                .entries
+                .as_ref()
+                .is_some_and(|entries| !entries.is_empty() && aborted.written == Some(entries.len()))
+        {
+            *aborted = Aborted::default();
+        }
     }
 
     fn load_closed(self: &Arc<Self>) -> Result<(), StorageError> {

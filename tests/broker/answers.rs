@@ -120,7 +120,8 @@ async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
         ApiKey::LeaveGroup => leave_group(rig, version).await,
         _ => {
             return crate::admin_answers::one(rig, key, version).await
-                || crate::access_answers::one(rig, key, version).await;
+                || crate::access_answers::one(rig, key, version).await
+                || crate::transaction_answers::one(rig, key, version).await;
         }
     }
     true

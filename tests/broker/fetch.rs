@@ -215,3 +215,16 @@ async fn offsets_are_found_by_time() {
         assert_eq!((found.error_code, found.timestamp, found.offset), expected, "{version} {timestamp}");
     }
 }
+
+#[tokio::test]
+async fn nothing_behind_the_high_watermark_that_is_told_is_given() {
+    let rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    rig.produce("t", &["a"]).await;
+    let topic = rig.broker.topic("t").unwrap();
+    let partition = rig.broker.partition_of(&topic, 0).unwrap().unwrap();
+    let told = partition.marks();
+    rig.produce("t", &["b"]).await;
+    let plan = partition.plan(&told, 0, 1 << 20, true, false).unwrap().unwrap();
+    assert_eq!((plan.end, told.high_watermark), (1, 1), "the mark moved between the look at it and the plan");
+}

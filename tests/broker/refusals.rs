@@ -7,14 +7,15 @@ use klog::wire::api::ApiKey;
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::alter_user_scram_credentials as alter_users;
 use klog::wire::messages::{
-    alter_configs, alter_partition_reassignments, alter_replica_log_dirs, api_versions,
-    consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions, create_topics,
-    delete_acls, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
-    describe_user_scram_credentials, elect_leaders, find_coordinator, heartbeat, incremental_alter_configs,
-    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, sasl_authenticate, sasl_handshake, sync_group, update_features,
+    add_offsets_to_txn, add_partitions_to_txn, alter_configs, alter_partition_reassignments,
+    alter_replica_log_dirs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_acls,
+    create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_quorum, describe_topic_partitions, describe_transactions, describe_user_scram_credentials,
+    elect_leaders, end_txn, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    list_transactions, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
+    sasl_authenticate, sasl_handshake, sync_group, txn_offset_commit, update_features, write_txn_markers,
 };
 
 use crate::access::{ENFORCED, anonymous, call, describe_all, own};
@@ -68,11 +69,20 @@ fn expected(key: ApiKey) -> Option<ErrorCode> {
         | ApiKey::OffsetDelete
         | ApiKey::ConsumerGroupHeartbeat
         | ApiKey::ConsumerGroupDescribe => GROUP,
-        ApiKey::InitProducerId
+        // It hears of no transactional id.
+        ApiKey::ListTransactions => return None,
+        ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::TxnOffsetCommit
+        | ApiKey::EndTxn
+        | ApiKey::DescribeTransactions => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ApiKey::WriteTxnMarkers
+        | ApiKey::InitProducerId
         | ApiKey::DescribeAcls
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::AlterReplicaLogDirs
         | ApiKey::DescribeLogDirs
@@ -122,9 +132,17 @@ async fn told(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::SaslHandshake
         | ApiKey::SaslAuthenticate => told_of_access(rig, peer, key).await,
+        ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::TxnOffsetCommit
+        | ApiKey::EndTxn
+        | ApiKey::WriteTxnMarkers
+        | ApiKey::DescribeTransactions
+        | ApiKey::ListTransactions => told_of_transactions(rig, peer, key).await,
         _ => told_of_the_node(rig, peer, key).await,
     }
 }
@@ -321,6 +339,68 @@ async fn told_of_groups(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
     }
 }
 
+async fn told_of_transactions(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
+    match key {
+        ApiKey::AddPartitionsToTxn => {
+            let topic = add_partitions_to_txn::AddPartitionsToTxnTopic { name: t(), partitions: vec![0] };
+            let request = add_partitions_to_txn::AddPartitionsToTxnRequest {
+                v3_and_below_transactional_id: "x".to_owned(),
+                v3_and_below_topics: vec![topic.clone()],
+                ..Default::default()
+            };
+            // Brokers ask for several; who is none is told so.
+            let transaction = add_partitions_to_txn::AddPartitionsToTxnTransaction {
+                transactional_id: "x".to_owned(),
+                topics: vec![topic],
+                ..Default::default()
+            };
+            let as_broker = add_partitions_to_txn::AddPartitionsToTxnRequest {
+                transactions: vec![transaction],
+                ..Default::default()
+            };
+            assert_eq!(call(rig, peer, &as_broker, 5).await.error_code, CLUSTER);
+            call(rig, peer, &request, 3).await.results_by_topic_v3_and_below[0].results_by_partition[0]
+                .partition_error_code
+        }
+        ApiKey::AddOffsetsToTxn => {
+            let request = add_offsets_to_txn::AddOffsetsToTxnRequest {
+                transactional_id: "x".to_owned(),
+                group_id: g(),
+                ..Default::default()
+            };
+            call(rig, peer, &request, 4).await.error_code
+        }
+        ApiKey::TxnOffsetCommit => {
+            let partitions = vec![txn_offset_commit::TxnOffsetCommitRequestPartition::default()];
+            let request = txn_offset_commit::TxnOffsetCommitRequest {
+                transactional_id: "x".to_owned(),
+                group_id: g(),
+                topics: vec![txn_offset_commit::TxnOffsetCommitRequestTopic { name: t(), partitions }],
+                ..Default::default()
+            };
+            call(rig, peer, &request, 5).await.topics[0].partitions[0].error_code
+        }
+        ApiKey::EndTxn => {
+            let request = end_txn::EndTxnRequest { transactional_id: "x".to_owned(), ..Default::default() };
+            call(rig, peer, &request, 5).await.error_code
+        }
+        ApiKey::WriteTxnMarkers => {
+            let topics =
+                vec![write_txn_markers::WritableTxnMarkerTopic { name: t(), partition_indexes: vec![0] }];
+            let marker = write_txn_markers::WritableTxnMarker { topics, ..Default::default() };
+            let request = write_txn_markers::WriteTxnMarkersRequest { markers: vec![marker] };
+            call(rig, peer, &request, 1).await.markers[0].topics[0].partitions[0].error_code
+        }
+        ApiKey::DescribeTransactions => {
+            let request = describe_transactions::DescribeTransactionsRequest {
+                transactional_ids: vec!["x".to_owned()],
+            };
+            call(rig, peer, &request, 0).await.transaction_states[0].error_code
+        }
+        _ => call(rig, peer, &list_transactions::ListTransactionsRequest::default(), 2).await.error_code,
+    }
+}
+
 async fn told_of_access(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
     match key {
         ApiKey::DescribeAcls => call(rig, peer, &describe_all(), 3).await.error_code,
@@ -351,6 +431,10 @@ async fn told_of_access(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         ApiKey::DescribeUserScramCredentials => {
             let request = describe_user_scram_credentials::DescribeUserScramCredentialsRequest::default();
             call(rig, peer, &request, 0).await.error_code
+        }
+        ApiKey::DescribeClientQuotas => {
+            let request = describe_client_quotas::DescribeClientQuotasRequest::default();
+            call(rig, peer, &request, 1).await.error_code
         }
         ApiKey::AlterUserScramCredentials => {
             let upsertion = alter_users::ScramCredentialUpsertion {

@@ -56,7 +56,7 @@ pub(crate) fn batch(first: i64, count: i64, stamp: ProducerStamp) -> Vec<u8> {
 }
 
 pub(crate) fn append(log: &Log, bytes: &[u8]) -> Result<Appended, StorageError> {
-    log.append(bytes, &BatchSummary::trusted(&Batch::exactly(bytes).unwrap()), 0, None)
+    log.append(bytes, &BatchSummary::trusted(&Batch::exactly(bytes).unwrap()), 0, None, None)
 }
 
 pub(crate) fn append_values(log: &Log, count: i64) -> Result<Appended, StorageError> {

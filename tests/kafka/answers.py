@@ -29,7 +29,7 @@ MEANT = [
     (
         "ApiVersions",
         r".*",
-        "klog has fewer APIs: delegation tokens, telemetry, share and streams groups, quotas, transactions and the quorum's own are not served",
+        "klog has fewer APIs: delegation tokens, telemetry, share and streams groups, quotas and the quorum's own are not served",
     ),
     (
         "no API",
@@ -37,10 +37,7 @@ MEANT = [
         "the answer to a short ApiVersions request lists the APIs, and klog has fewer",
     ),
     ("no API", r"key .*", "APIs that only one of them serves"),
-    ("Produce", r"transactional .*", "transactions come with a later issue"),
-    ("InitProducerId", r"transactional .*", "transactions come with a later issue; until then a fatal refusal"),
     ("DescribeConfigs", r"some of a broker", "node.id stands in Kafka's file of settings"),
-    ("FindCoordinator", r"of a transaction .*", "transactions come with a later issue"),
     ("Metadata", r"without a name or an id", "a server error of Kafka's"),
     ("IncrementalAlterConfigs", r"an operation that is none", "a server error of Kafka's"),
     (
@@ -56,18 +53,7 @@ MEANT = [
     ("DeleteAcls", r".*", "as above"),
 ]
 # (API, case): faults of klog that are known. A row whose cases all agree is named, to be taken off.
-FAULTS = [
-    ("CreateTopics", r"only tried"),
-    ("DeleteGroups", r"one without a name"),
-    ("OffsetDelete", r"of a group with members"),
-    ("ConsumerGroupDescribe", r"a group.*"),
-    ("ListGroups", r".* too many"),
-    ("DeleteTopics", r"one twice|by id"),
-    ("Produce", r"an unknown magic|an old message format|a wrong length"),
-    ("Produce", r"a sequence without a producer"),
-    ("ElectLeaders", r".*kind 9"),
-    ("DescribeConfigs", r"a topic with synonyms"),
-]
+FAULTS = []
 
 
 class Side:

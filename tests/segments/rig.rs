@@ -14,7 +14,7 @@ use klog::record::{
 };
 use klog::storage::disk::Mode;
 use klog::storage::sim::SimDisk;
-use klog::storage::{Disk, Folder, FolderOptions, Log, LogSettings, StorageError};
+use klog::storage::{Disk, Folder, FolderOptions, Log, LogSettings, Origin, StorageError};
 
 pub(crate) const NOW: i64 = 1_700_000_000_000;
 pub(crate) const DIR: &str = "/data/t-0";
@@ -103,7 +103,7 @@ pub(crate) fn batch(first: i64, count: i64, codec: Codec, stamp: ProducerStamp) 
 
 pub(crate) fn append(log: &Log, bytes: &[u8], epoch: i32) {
     let summary = BatchSummary::trusted(&Batch::exactly(bytes).unwrap());
-    log.append(bytes, &summary, epoch, None).unwrap();
+    log.append_as(bytes, &summary, epoch, None, Origin::Coordinator).unwrap();
 }
 
 impl Template {

@@ -1,5 +1,5 @@
-//! DescribeProducers (61), version 0: the idempotent producers that a partition remembers (KIP-664). No transaction is
-//! ever open here.
+//! DescribeProducers (61), version 0: the idempotent producers that a partition remembers (KIP-664), and where their
+//! open transactions begin.
 
 use std::sync::Arc;
 

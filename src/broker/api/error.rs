@@ -17,7 +17,6 @@ pub(super) fn of_broker(error: &BrokerError) -> ErrorCode {
         BrokerError::Storage(error) => of_storage(error),
         BrokerError::Lost => ErrorCode::KAFKA_STORAGE_ERROR,
         BrokerError::Refused(refusal) => of_refusal(refusal),
-        BrokerError::Transactional => ErrorCode::INVALID_TXN_STATE,
         BrokerError::Closing => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         BrokerError::Schema(_) | BrokerError::NoRandom => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
@@ -56,14 +55,16 @@ pub(super) fn of_setting(error: &SettingError) -> ErrorCode {
 /// INVALID_RECORD.
 pub(super) fn of_record(error: &RecordError) -> ErrorCode {
     match error {
-        RecordError::Truncated { .. } | RecordError::BadLength(_) | RecordError::BadCrc { .. } => {
-            ErrorCode::CORRUPT_MESSAGE
-        }
+        RecordError::BadLength(_) | RecordError::BadCrc { .. } => ErrorCode::CORRUPT_MESSAGE,
+        // The old formats are known and not taken; what else stands there is no format at all.
+        RecordError::BadMagic(magic) if !(0..=1).contains(magic) => ErrorCode::CORRUPT_MESSAGE,
         RecordError::UnknownCodec(_) | RecordError::CodecNotAllowed { .. } => {
             ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
         }
         RecordError::TooLarge { .. } | RecordError::TooLargeInflated { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         RecordError::BadMagic(_)
+        // A batch that is not all there is none, as in Kafka.
+        | RecordError::Truncated { .. }
         | RecordError::BadCompression { .. }
         | RecordError::NotOneBatch { .. }
         | RecordError::BadBaseOffset(_)
@@ -89,6 +90,10 @@ pub(super) fn of_storage(error: &StorageError) -> ErrorCode {
         StorageError::BatchTooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
         StorageError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         StorageError::ProducerFenced { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        StorageError::NotInTransaction { .. } | StorageError::InTransaction { .. } => {
+            ErrorCode::INVALID_TXN_STATE
+        }
+        StorageError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
         StorageError::Full { .. } | StorageError::Failed { .. } | StorageError::Io { .. } => {
             ErrorCode::KAFKA_STORAGE_ERROR
         }

@@ -1,5 +1,5 @@
 //! Fetch (1), versions 4 to 18: records as ranges of segment files, with incremental sessions (KIP-227), topic ids from
-//! 13 on, long polling. Nothing beyond the high watermark is ever sent. Limits hold, but the first batch of an answer
+//! 13 on, long polling. Nothing beyond the high watermark is ever sent, at read_committed nothing beyond the last stable offset. Limits hold, but the first batch of an answer
 //! is always whole. Refuses sessions that are not known or out of step.
 
 use std::collections::HashMap;
@@ -19,15 +19,13 @@ use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 
-const READ_COMMITTED: i8 = 1;
-
 pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, body: Bytes) -> Outcome {
     let version = header.api_version;
     let request: FetchRequest = match decode(header, body) {
         Ok(request) => request,
         Err(close) => return close,
     };
-    let (held, wants) = match session(broker, version, &request) {
+    let (held, wants) = match session(broker, peer, version, &request) {
         Ok(session) => session,
         Err(code) => {
             let response = FetchResponse { error_code: code, ..FetchResponse::default() };
@@ -37,13 +35,13 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
     let limits = Limits::of(broker, &request);
     let found = gather(broker, peer, &wants, &request, limits).await;
     let incremental = version >= 7 && request.session_epoch > 0;
-    let committed = request.isolation_level == READ_COMMITTED;
-    respond(broker, header, found, held.as_ref(), incremental, committed)
+    respond(broker, header, found, held.as_ref(), incremental)
 }
 
 /// The session that the request belongs to, and everything that is wanted.
 fn session(
     broker: &Broker,
+    peer: &Peer,
     version: i16,
     request: &FetchRequest,
 ) -> Result<(Option<Held>, Vec<Want>), ErrorCode> {
@@ -53,22 +51,24 @@ fn session(
     }
     let (kind, left) = Asked::of(request.session_id, request.session_epoch);
     if let Some(left) = left {
-        broker.sessions().close(left);
+        broker.sessions().close(left, peer.principal());
     }
     let (by_id, now) = (version >= 13, broker.clock().monotonic());
     match kind {
         Asked::None => Ok((None, asked)),
         Asked::New => {
-            let held = if asked.is_empty() {
-                None
+            // Who may read nothing of it gets none: there are only so many.
+            let held = if asked.iter().any(|(topic, part, _)| resolve(broker, peer, topic, *part).is_ok()) {
+                let owner = peer.principal();
+                broker.random_positive().and_then(|id| broker.sessions().begin(id, owner, &asked, by_id, now))
             } else {
-                broker.random_positive().and_then(|id| broker.sessions().begin(id, &asked, by_id, now))
+                None
             };
             Ok((held, asked))
         }
         Asked::Next { id, epoch } => {
             let forgotten = forgotten(version, request);
-            let held = broker.sessions().go_on(id, epoch, by_id, &asked, &forgotten, now);
+            let held = broker.sessions().go_on((id, peer.principal()), epoch, by_id, &asked, &forgotten, now);
             let held = held.map_err(|error| match error {
                 SessionError::NotFound => ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
                 SessionError::Epoch => ErrorCode::INVALID_FETCH_SESSION_EPOCH,
@@ -180,7 +180,6 @@ fn respond(
     found: Vec<Found>,
     held: Option<&Held>,
     incremental: bool,
-    committed: bool,
 ) -> Outcome {
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut plans = Vec::new();
@@ -197,7 +196,9 @@ fn respond(
         if incremental && !said {
             continue;
         }
-        data.aborted_transactions = (committed && !failed || is_unknown(data.error_code)).then(Vec::new);
+        if is_unknown(data.error_code) {
+            data.aborted_transactions = Some(Vec::new());
+        }
         if let (Some(plan), Some(partition)) = (&plan, partition) {
             partition.count_fetched(plan.len as u64);
         }

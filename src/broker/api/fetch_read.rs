@@ -7,9 +7,11 @@ use super::{error, operations};
 use crate::auth::acl::Operation;
 use crate::broker::fetch_session::{TopicKey, Want, Wanted};
 use crate::broker::{Broker, Partition, Peer, Topic};
-use crate::storage::ReadPlan;
+use crate::storage::{ReadPlan, StorageError};
 use crate::wire::error::ErrorCode;
-use crate::wire::messages::fetch::{EpochEndOffset, FetchRequest, PartitionData};
+use crate::wire::messages::fetch::{AbortedTransaction, EpochEndOffset, FetchRequest, PartitionData};
+
+const READ_COMMITTED: i8 = 1;
 
 /// What bounds an answer, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,8 @@ pub(super) struct Limits {
     pub(super) min_bytes: usize,
     /// All records together, a first batch aside.
     pub(super) max_bytes: usize,
+    /// Whether records end at the last stable offset (read_committed).
+    pub(super) committed: bool,
 }
 
 impl Limits {
@@ -25,7 +29,8 @@ impl Limits {
     pub(super) fn of(broker: &Broker, request: &FetchRequest) -> Self {
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         let max_bytes = size(request.max_bytes).min(broker.settings().size("fetch.max.bytes"));
-        Self { min_bytes: size(request.min_bytes).min(max_bytes), max_bytes }
+        let committed = request.isolation_level == READ_COMMITTED;
+        Self { min_bytes: size(request.min_bytes).min(max_bytes), max_bytes, committed }
     }
 }
 
@@ -81,8 +86,9 @@ pub(super) fn read(broker: &Broker, peer: &Peer, wants: &[Want], limits: Limits)
     for (topic, index, wanted) in wants {
         let mut data = PartitionData { partition_index: *index, ..nothing() };
         let mut partition = None;
-        let looked = resolve(broker, peer, topic, *index)
-            .and_then(|(_, found)| look(partition.insert(found), wanted, left, first, &mut data));
+        let looked = resolve(broker, peer, topic, *index).and_then(|(_, found)| {
+            look(partition.insert(found), wanted, (left, first, limits.committed), &mut data)
+        });
         let (plan, diverges) = match looked {
             Ok(Look::Plan(plan)) => (plan, false),
             Ok(Look::Diverges) => (None, true),
@@ -112,8 +118,7 @@ enum Look {
 fn look(
     partition: &Partition,
     wanted: &Wanted,
-    left: usize,
-    first: bool,
+    (left, first, committed): (usize, bool, bool),
     data: &mut PartitionData,
 ) -> Result<Look, ErrorCode> {
     error::check_epoch(partition, wanted.current_leader_epoch)?;
@@ -128,12 +133,24 @@ fn look(
         return Ok(Look::Diverges);
     }
     let max = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
-    let plan = partition.plan(wanted.offset, max, first).map_err(|failed| {
-        if !matches!(failed, crate::storage::StorageError::OffsetOutOfRange { .. }) {
+    let explain = |failed: StorageError| {
+        if !matches!(failed, StorageError::OffsetOutOfRange { .. }) {
             tracing::error!(partition = %partition.id(), offset = wanted.offset, error = %failed, "a read failed");
         }
         error::of_storage(&failed)
-    })?;
+    };
+    let plan = partition.plan(&marks, wanted.offset, max, first, committed).map_err(explain)?;
+    if committed {
+        let aborted = match &plan {
+            Some(plan) => partition.aborted(wanted.offset, plan).map_err(explain)?,
+            None => Vec::new(),
+        };
+        let said = aborted.iter().map(|aborted| AbortedTransaction {
+            producer_id: aborted.producer_id,
+            first_offset: aborted.first_offset,
+        });
+        data.aborted_transactions = Some(said.collect());
+    }
     Ok(Look::Plan(plan))
 }
 

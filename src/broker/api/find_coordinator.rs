@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::{Broker, Peer};
-use crate::model::name::CONSUMER_OFFSETS;
+use crate::model::name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -13,7 +13,7 @@ use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorReques
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-/// Answers a FindCoordinator; for a group, `__consumer_offsets` is made on the way.
+/// Answers a FindCoordinator; the topic of what is coordinated is made on the way.
 pub async fn handle(
     broker: &Arc<Broker>,
     peer: &Peer,
@@ -27,7 +27,7 @@ pub async fn handle(
         (key, may)
     };
     let keys: Vec<_> = keys.into_iter().map(allowed).collect();
-    // Nobody makes the offsets' topic who may not even ask.
+    // Nobody makes the topic who may not even ask.
     let asked = keys.iter().any(|(_, may)| may.is_ok());
     let found = if asked { find(broker, request.key_type).await } else { Ok(()) };
     let (host, port) = peer.address();
@@ -80,7 +80,13 @@ async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), (ErrorCode, &'st
         GROUP => broker.ensure_internal(CONSUMER_OFFSETS).await.map_err(|_| {
             (ErrorCode::COORDINATOR_NOT_AVAILABLE, "the offsets topic can not be made: see the broker's log")
         }),
-        TRANSACTION => Ok(()),
+        TRANSACTION if broker.partition_count(TRANSACTION_STATE).is_some() => Ok(()),
+        TRANSACTION => broker.ensure_internal(TRANSACTION_STATE).await.map_err(|_| {
+            (
+                ErrorCode::COORDINATOR_NOT_AVAILABLE,
+                "the transaction topic can not be made: see the broker's log",
+            )
+        }),
         _ => Err((ErrorCode::INVALID_REQUEST, "klog coordinates groups and transactions")),
     }
 }

@@ -28,6 +28,9 @@ pub(super) fn code(error: GroupError) -> ErrorCode {
         GroupError::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         GroupError::NonEmpty => ErrorCode::NON_EMPTY_GROUP,
         GroupError::Subscribed => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::ProducerFenced => ErrorCode::INVALID_PRODUCER_EPOCH,
+        GroupError::CoordinatorFenced => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
+        GroupError::NotInTransaction => ErrorCode::INVALID_TXN_STATE,
     }
 }
 

@@ -15,6 +15,8 @@ use crate::wire::messages::list_offsets::{
     ListOffsetsTopicResponse,
 };
 
+const READ_COMMITTED: i8 = 1;
+
 /// The special timestamps (`ListOffsetsRequest` of Kafka's clients).
 mod special {
     pub(super) const LATEST: i64 = -1;
@@ -37,6 +39,7 @@ pub(super) async fn handle(
             *times.entry((topic.name.clone(), asked.partition_index)).or_default() += 1;
         }
     }
+    let committed = request.isolation_level == READ_COMMITTED;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -48,7 +51,7 @@ pub(super) async fn handle(
             let answer = if let Some(code) = refused {
                 Err(code)
             } else if times == 1 {
-                partition(broker, version, &topic.name, asked).await
+                partition(broker, version, &topic.name, asked, committed).await
             } else {
                 Err(ErrorCode::INVALID_REQUEST)
             };
@@ -68,6 +71,7 @@ async fn partition(
     version: i16,
     topic: &str,
     asked: &ListOffsetsPartition,
+    committed: bool,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
     let found = broker.topic(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let partition = broker
@@ -99,14 +103,14 @@ async fn partition(
         ..ListOffsetsPartitionResponse::default()
     };
     Ok(match asked.timestamp {
-        special::LATEST => at(-1, partition.marks().last_stable, partition.leader_epoch()),
+        special::LATEST => at(-1, partition.marks().end(committed), partition.leader_epoch()),
         special::EARLIEST | special::EARLIEST_LOCAL => at(-1, partition.log_start(), first_epoch(&partition)),
         special::LATEST_TIERED | special::EARLIEST_PENDING_UPLOAD => at(-1, -1, -1),
         timestamp => {
             // Index and segment are read: not on the worker's time.
             let found = broker.blocking(move |_| match timestamp {
-                special::MAX_TIMESTAMP => partition.max_timestamp(),
-                _ => partition.lookup_time(timestamp),
+                special::MAX_TIMESTAMP => partition.max_timestamp(committed),
+                _ => partition.lookup_time(timestamp, committed),
             });
             let found: Result<_, StorageError> =
                 found.await.map_err(|error: BrokerError| error::of_broker(&error))?;

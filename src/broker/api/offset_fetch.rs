@@ -1,5 +1,6 @@
 //! OffsetFetch, versions 1 to 10: one group up to 7, several after that; no topics (null) means all, in every
-//! version; topics by id from 10 on. `require_stable` waits for nothing: there are no transactions yet.
+//! version; topics by id from 10 on. With `require_stable` (7 on, KIP-447) UNSTABLE_OFFSET_COMMIT says that a transaction
+//! under way may replace the offset: the client asks again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use super::group_access::{may, may_topic};
 use super::group_code::code;
 use crate::auth::acl::Operation;
-use crate::broker::groups::request::KeptOffset;
+use crate::broker::groups::request::Committed;
 use crate::broker::{Broker, Peer};
 use crate::model::id::{TopicId, TopicPartition};
 use crate::wire::error::ErrorCode;
@@ -29,7 +30,7 @@ pub async fn handle(
     if version >= 8 {
         let mut groups = Vec::with_capacity(request.groups.len());
         for group in request.groups {
-            groups.push(fetch(broker, peer, version, group).await);
+            groups.push(fetch(broker, peer, version, group, request.require_stable).await);
         }
         return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
     }
@@ -43,7 +44,7 @@ pub async fn handle(
     });
     let group =
         OffsetFetchRequestGroup { group_id: request.group_id, topics, ..OffsetFetchRequestGroup::default() };
-    single(fetch(broker, peer, version, group).await)
+    single(fetch(broker, peer, version, group, request.require_stable).await)
 }
 
 /// The answer for one group in the form of versions up to 7.
@@ -75,6 +76,7 @@ async fn fetch(
     peer: &Peer,
     version: i16,
     group: OffsetFetchRequestGroup,
+    stable: bool,
 ) -> OffsetFetchResponseGroup {
     let allowed = match may(broker, peer, Operation::Describe, &group.group_id) {
         Ok(()) => {
@@ -88,15 +90,16 @@ async fn fetch(
     let (topics, error_code) = match (group.topics, allowed) {
         (Some(asked), Err(refusal)) if version < 2 => (asked.into_iter().map(nothing).collect(), refusal),
         (_, Err(refusal)) => (Vec::new(), refusal),
-        (None, Ok(())) => all(broker, peer, version, &group.group_id).await,
-        (Some(asked), Ok(())) => some(broker, peer, version, &group.group_id, asked).await,
+        (None, Ok(())) => all(broker, peer, version, &group.group_id, stable).await,
+        (Some(asked), Ok(())) => some(broker, peer, version, &group.group_id, asked, stable).await,
     };
     OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code }
 }
 
 /// The partitions asked for, without offsets: version 1 says the group's error with each of them.
 fn nothing(topic: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
-    let partitions = topic.partition_indexes.into_iter().map(|index| told(index, None)).collect();
+    let partitions =
+        topic.partition_indexes.into_iter().map(|index| told(index, Committed::Nothing)).collect();
     OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions }
 }
 
@@ -105,14 +108,15 @@ async fn all(
     peer: &Peer,
     version: i16,
     group: &str,
+    stable: bool,
 ) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
-    let found = match broker.groups().all_offsets(broker, group).await {
+    let found = match broker.groups().all_offsets(broker, group, stable).await {
         Ok(found) => found,
         Err(error) => return (Vec::new(), code(error)),
     };
     let mut topics: BTreeMap<Arc<str>, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
     for (at, kept) in found {
-        topics.entry(at.topic).or_default().push(told(at.partition, Some(kept)));
+        topics.entry(at.topic).or_default().push(told(at.partition, kept));
     }
     let named = topics.into_iter().map(|(name, partitions)| OffsetFetchResponseTopics {
         topic_id: broker.topic_id(&name).unwrap_or_default(),
@@ -131,6 +135,7 @@ async fn some(
     version: i16,
     group: &str,
     asked: Vec<OffsetFetchRequestTopics>,
+    stable: bool,
 ) -> (Vec<OffsetFetchResponseTopics>, ErrorCode) {
     let names: Vec<_> = asked.iter().map(|topic| name_of(broker, version, topic)).collect();
     let names: Vec<Result<Arc<str>, ErrorCode>> = names
@@ -146,16 +151,18 @@ async fn some(
         let Ok(name) = name else { continue };
         wanted.extend(topic.partition_indexes.iter().map(|&index| TopicPartition::new(name.clone(), index)));
     }
-    let (found, error) = match broker.groups().offsets(broker, group, &wanted).await {
+    let (found, error) = match broker.groups().offsets(broker, group, &wanted, stable).await {
         Ok(found) => (found, ErrorCode::NONE),
-        Err(error) => (vec![None; wanted.len()], code(error)),
+        Err(error) => (Vec::new(), code(error)),
     };
     let mut found = found.into_iter();
     let mut topics = Vec::with_capacity(asked.len());
     for (topic, name) in asked.into_iter().zip(names) {
         let partitions = topic.partition_indexes.into_iter().map(|index| match &name {
-            Ok(_) => told(index, found.next().flatten()),
-            Err(error_code) => OffsetFetchResponsePartitions { error_code: *error_code, ..told(index, None) },
+            Ok(_) => told(index, found.next().unwrap_or(Committed::Nothing)),
+            Err(error_code) => {
+                OffsetFetchResponsePartitions { error_code: *error_code, ..told(index, Committed::Nothing) }
+            }
         });
         let partitions = partitions.collect();
         topics.push(OffsetFetchResponseTopics { name: topic.name, topic_id: topic.topic_id, partitions });
@@ -169,16 +176,20 @@ fn name_of(broker: &Broker, version: i16, topic: &OffsetFetchRequestTopics) -> O
 }
 
 /// One partition's answer; an offset of -1 says that none is kept.
-fn told(partition_index: i32, kept: Option<KeptOffset>) -> OffsetFetchResponsePartitions {
-    let (committed_offset, committed_leader_epoch, metadata) = match kept {
-        Some(kept) => (kept.offset, kept.leader_epoch, kept.metadata),
-        None => (-1, -1, String::new()),
+fn told(partition_index: i32, committed: Committed) -> OffsetFetchResponsePartitions {
+    let error_code = match committed {
+        Committed::Unstable => ErrorCode::UNSTABLE_OFFSET_COMMIT,
+        Committed::Nothing | Committed::At(_) => ErrorCode::NONE,
+    };
+    let (committed_offset, committed_leader_epoch, metadata) = match committed {
+        Committed::At(kept) => (kept.offset, kept.leader_epoch, kept.metadata),
+        Committed::Nothing | Committed::Unstable => (-1, -1, String::new()),
     };
     OffsetFetchResponsePartitions {
         partition_index,
         committed_offset,
         committed_leader_epoch,
         metadata: Some(metadata),
-        error_code: ErrorCode::NONE,
+        error_code,
     }
 }

@@ -1,6 +1,7 @@
 //! Produce (0), versions 3 to 13, advertised from 0 so that old clients see that compressed batches are taken (0 to 2
 //! close the connection). acks=0 gets no answer, 1 is answered once written, -1 once durable. Refuses other acks,
-//! transactions, internal topics, and topics that do not exist: nothing is created here.
+//! internal topics, and topics that do not exist: nothing is created here. Batches of transactions are held against the
+//! coordinator first (`produce_txn`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::answer::{Outcome, Part, Reply, decode, encode};
+use super::produce_txn::{self, Verdicts};
 use super::{error, operations};
 use crate::auth::acl::Operation;
 use crate::broker::{Broker, BrokerError, Partition, Peer, Topic};
 use crate::record::RecordError;
-use crate::storage::Appended;
+use crate::storage::{Appended, Guard};
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
@@ -36,7 +38,13 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
     };
     broker.room().await;
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
-    let (mut response, unsure) = append_all(broker, peer, header.api_version, request);
+    let version = header.api_version;
+    let verdicts = if produce_txn::has_transactional(&request) {
+        Some(Box::pin(produce_txn::verdicts(broker, peer, version, &request)).await)
+    } else {
+        None
+    };
+    let (mut response, unsure) = append_all(broker, peer, version, request, verdicts.as_ref());
     match acks {
         0 => match first_error(&response) {
             // The only way to let a client know that does not read answers.
@@ -72,16 +80,18 @@ fn append_all(
     peer: &Peer,
     version: i16,
     request: ProduceRequest,
+    verdicts: Option<&Verdicts>,
 ) -> (ProduceResponse, Vec<Unsure>) {
     let now = broker.clock().wall_ms();
     let refused = if !matches!(request.acks, -1..=1) {
         Some(ErrorCode::INVALID_REQUIRED_ACKS)
-    } else if request.transactional_id.is_some() {
-        Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     } else if broker.is_closing() {
         Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)
     } else {
-        None
+        match verdicts {
+            Some(Verdicts::Refused(code)) => Some(*code),
+            _ => None,
+        }
     };
     let mut unsure = Vec::new();
     let mut responses = Vec::with_capacity(request.topic_data.len());
@@ -93,10 +103,13 @@ fn append_all(
         };
         let mut partition_responses = Vec::with_capacity(partition_data.len());
         for data in &partition_data {
-            let appended = topic
-                .as_ref()
-                .map_err(|refused| not_taken(data.index, refused))
-                .and_then(|topic| append(broker, topic, data, version, now));
+            let appended =
+                topic.as_ref().map_err(|refused| not_taken(data.index, refused)).and_then(|topic| {
+                    let place = (responses.len(), partition_responses.len());
+                    let guard = verdicts.map_or(Ok(None), |verdicts| verdicts.of(place));
+                    let guard = guard.map_err(|refused| not_taken(data.index, &refused))?;
+                    append(broker, topic, data, guard, version, now)
+                });
             partition_responses.push(match appended {
                 Ok((log, appended)) => {
                     unsure.push(Unsure {
@@ -119,10 +132,10 @@ fn append_all(
 }
 
 /// Why nothing is taken for a topic, with words where there are any.
-type NotTaken = (ErrorCode, Option<String>);
+pub(super) type NotTaken = (ErrorCode, Option<String>);
 
 /// The topic that is meant. By name nobody learns whether it is there who may not write to it.
-fn find_topic(
+pub(super) fn find_topic(
     broker: &Broker,
     peer: &Peer,
     version: i16,
@@ -152,6 +165,7 @@ fn append(
     broker: &Broker,
     topic: &Topic,
     data: &PartitionProduceData,
+    guard: Option<Guard>,
     version: i16,
     now: i64,
 ) -> Result<(Arc<Partition>, Appended), PartitionProduceResponse> {
@@ -164,7 +178,7 @@ fn append(
         }
     };
     let records = data.records.as_deref().unwrap_or_default();
-    match partition.append_client(records, version, now) {
+    match partition.append_client(records, version, now, guard) {
         Ok(appended) => Ok((partition, appended)),
         Err(error) => Err(explained(data.index, &error)),
     }

@@ -7,6 +7,9 @@ use crate::schema::metadata::{FeatureLevel, MetadataRecord};
 /// The feature that says which records the metadata log may hold; it is never taken back.
 const METADATA: &str = "metadata.version";
 
+/// The feature that says how transactions go: from level 2 on, each end bumps the producer's epoch (KIP-890).
+const TRANSACTION: &str = "transaction.version";
+
 /// A feature that this build knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
@@ -21,10 +24,10 @@ pub struct Feature {
 }
 
 /// All features, by name. Levels of `metadata.version` are Kafka's `MetadataVersion`: 7 is 3.3-IV3, 30 is 4.3-IV0.
-/// There are no transactions yet: `transaction.version` is not known, which is its level 0.
 pub const FEATURES: &[Feature] = &[
     Feature { name: "group.version", min: 0, max: 1, first: 1 },
     Feature { name: METADATA, min: 7, max: 30, first: 30 },
+    Feature { name: TRANSACTION, min: 0, max: 2, first: 2 },
 ];
 
 /// The feature of that name.
@@ -51,15 +54,15 @@ impl Catalog {
 
     /// All features that are finalized, with their levels.
     pub fn features(&self) -> impl Iterator<Item = (&str, i16)> {
-        self.features.iter().map(|(name, level)| (name.as_str(), *level))
+        let finalized = self.features.iter().filter(|(_, level)| **level > 0);
+        finalized.map(|(name, level)| (name.as_str(), *level))
     }
 
-    /// Decides on the levels of a new cluster. One that never had any (an older klog's) gets them as a new one does.
+    /// Decides on the levels of a new cluster. Features that a cluster never had a level of (an older klog's did not know
+    /// them) get theirs as in a new one.
     pub fn first_features(&self) -> Vec<MetadataRecord> {
-        if self.features.contains_key(METADATA) {
-            return Vec::new();
-        }
-        FEATURES.iter().map(|feature| record(feature.name, feature.first)).collect()
+        let new = FEATURES.iter().filter(|feature| !self.features.contains_key(feature.name));
+        new.map(|feature| record(feature.name, feature.first)).collect()
     }
 
     /// Decides to move a feature to a level.
@@ -98,11 +101,7 @@ impl Catalog {
 
     /// Takes a record of a feature's level.
     pub(super) fn apply_feature(&mut self, level: &FeatureLevel) {
-        if level.feature_level == 0 {
-            self.features.remove(&level.name);
-        } else {
-            self.features.insert(level.name.clone(), level.feature_level);
-        }
+        self.features.insert(level.name.clone(), level.feature_level);
     }
 }
 
@@ -120,7 +119,7 @@ mod tests {
         catalog.first_features().iter().for_each(|record| catalog.apply(record));
         assert!(catalog.first_features().is_empty());
         let all: Vec<_> = catalog.features().collect();
-        assert_eq!(all, [("group.version", 1), ("metadata.version", 30)]);
+        assert_eq!(all, [("group.version", 1), ("metadata.version", 30), ("transaction.version", 2)]);
         let ways = [Upgrade::Upgrade, Upgrade::SafeDowngrade, Upgrade::UnsafeDowngrade];
         for (name, level, fine) in [
             ("group.version", 1, [true, true, true]),
@@ -130,14 +129,19 @@ mod tests {
             ("metadata.version", 30, [true, true, true]),
             ("metadata.version", 29, [false; 3]),
             ("metadata.version", 0, [false; 3]),
+            ("transaction.version", 1, [false, true, true]),
+            ("transaction.version", 3, [false; 3]),
             ("share.version", 1, [false; 3]),
         ] {
             assert_eq!(ways.map(|way| catalog.set_feature(name, level, way).is_ok()), fine, "{name} {level}");
         }
         let down = catalog.set_feature("group.version", 0, Upgrade::SafeDowngrade).unwrap();
         down.iter().for_each(|record| catalog.apply(record));
-        assert_eq!(catalog.features().count(), 1);
+        assert_eq!(catalog.features().count(), 2);
         assert!(catalog.first_features().is_empty(), "what was taken away stays away");
+        catalog.features.remove(TRANSACTION);
+        let levels = catalog.first_features();
+        assert_eq!(levels, [record(TRANSACTION, 2)], "a folder that never knew the feature gets its level");
         assert_eq!(catalog.set_feature("group.version", 1, Upgrade::Upgrade).unwrap().len(), 1);
     }
 }

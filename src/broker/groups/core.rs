@@ -25,6 +25,8 @@ pub(super) struct Step {
     pub(super) records: Vec<GroupRecord>,
     /// To be sent once the records are on disk.
     pub(super) answers: Vec<(Ticket, Answer)>,
+    /// The producer (id and epoch) of whose transaction the records are a part; offsets alone can be.
+    pub(super) producer: Option<(i64, i16)>,
 }
 
 /// An answer that may have been parked.
@@ -103,19 +105,26 @@ impl Core {
         }
         let consumers: Vec<_> = core.consumers.keys().cloned().collect();
         consumers.iter().for_each(|id| core.rearm(id));
-        let simple: Vec<_> = core.durable.offsets.keys().cloned().collect();
+        let simple: Vec<_> =
+            core.durable.offsets.keys().chain(core.durable.pending.groups()).cloned().collect();
         for id in simple.into_iter().filter(|id| !core.durable.consumers.contains_key(id)) {
             core.groups.entry(id.clone()).or_insert_with(|| Group::new(id, now));
         }
         core
     }
 
-    /// Takes in a record that was appended: the only way the durable state changes, but for records of consumer
-    /// groups, which are taken in as they are decided.
-    pub(super) fn apply(&mut self, record: GroupRecord) {
+    /// Takes in a record that was appended at offset `at`, for a producer's transaction where there is one: the only
+    /// way the durable state changes, but for records of consumer groups, which are taken in as they are decided, and
+    /// for [`Core::end_transaction`].
+    pub(super) fn apply(&mut self, record: GroupRecord, at: i64, producer: Option<(i64, i16)>) {
         if !matches!(record, GroupRecord::Consumer { .. }) {
-            self.durable.apply(record);
+            self.durable.apply(record, at, producer);
         }
+    }
+
+    /// Takes in the marker of a producer's transaction, which was appended.
+    pub(super) fn end_transaction(&mut self, producer_id: i64, commit: bool) {
+        self.durable.end_transaction(producer_id, commit);
     }
 
     /// Shows the topics as they are now.

@@ -1,5 +1,6 @@
 //! Groups and offsets that an admin takes away: only what nobody lives in, and what nobody reads.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::id::TopicPartition;
@@ -11,7 +12,7 @@ use super::group::{CONSUMER, Phase};
 use super::request::GroupError;
 
 impl Core {
-    /// Takes a group away, offsets and all.
+    /// Takes a group away, offsets and all: those too that wait for the end of a transaction.
     pub(super) fn delete_group(&mut self, id: &Arc<str>) -> (Result<(), GroupError>, Step) {
         let mut step = Step::default();
         if let Some(group) = self.durable.consumers.get(id) {
@@ -25,9 +26,9 @@ impl Core {
                 Some(_) => {}
             }
         }
-        let kept: Vec<_> =
-            self.durable.offsets.get(id).into_iter().flatten().map(|(at, _)| at.clone()).collect();
-        for partition in kept {
+        let kept = self.durable.offsets.get(id).into_iter().flatten().map(|(at, _)| at);
+        let gone: BTreeSet<_> = kept.chain(self.durable.pending.partitions(id)).cloned().collect();
+        for partition in gone {
             step.records.push(GroupRecord::Offset { group: Arc::clone(id), partition, value: None });
         }
         if self.durable.consumers.contains_key(id) {
@@ -70,7 +71,8 @@ impl Core {
                 results.push(Err(GroupError::Subscribed));
                 continue;
             }
-            if self.durable.offsets.get(id).is_some_and(|kept| kept.contains_key(partition)) {
+            let kept = self.durable.offsets.get(id).is_some_and(|kept| kept.contains_key(partition));
+            if kept || self.durable.pending.holds(id, partition) {
                 let partition = partition.clone();
                 step.records.push(GroupRecord::Offset { group: Arc::clone(id), partition, value: None });
             }

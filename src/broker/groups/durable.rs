@@ -12,6 +12,7 @@ use crate::schema::offsets::{
 };
 
 use super::consumer::{Change, ConsumerGroup};
+use super::pending::Pending;
 use super::request::KeptOffset;
 
 /// One record of `__consumer_offsets`, as the coordinator means it.
@@ -101,6 +102,7 @@ fn kept(value: OffsetCommitValue) -> KeptOffset {
         committed_ms: value.commit_timestamp,
         expires_ms: value.expire_timestamp,
         topic_id: value.topic_id,
+        recorded_at: -1,
     }
 }
 
@@ -116,11 +118,14 @@ pub(super) struct Durable {
     pub(super) consumers: HashMap<Arc<str>, ConsumerGroup>,
     /// Offsets by group; no group stands here without any.
     pub(super) offsets: HashMap<Arc<str>, Offsets>,
+    /// Offsets whose transaction has not ended.
+    pub(super) pending: Pending,
 }
 
 impl Durable {
-    /// Applies one record, at run time and at replay alike.
-    pub(super) fn apply(&mut self, record: GroupRecord) {
+    /// Applies one record that lies at offset `at` of the log, at run time and at replay alike. One of a transaction
+    /// (`producer`: id and epoch) that keeps an offset waits for the transaction's end.
+    pub(super) fn apply(&mut self, record: GroupRecord, at: i64, producer: Option<(i64, i16)>) {
         match record {
             GroupRecord::Group { group, value: Some(value) } => {
                 self.groups.insert(group, value);
@@ -129,9 +134,16 @@ impl Durable {
                 self.groups.remove(&group);
             }
             GroupRecord::Offset { group, partition, value: Some(value) } => {
-                self.offsets.entry(group).or_default().insert(partition, value);
+                let value = KeptOffset { recorded_at: at, ..value };
+                match producer {
+                    Some(producer) => self.pending.put(producer, group, partition, value),
+                    None => {
+                        self.offsets.entry(group).or_default().insert(partition, value);
+                    }
+                }
             }
             GroupRecord::Offset { group, partition, value: None } => {
+                self.pending.remove(&group, &partition);
                 if let Some(offsets) = self.offsets.get_mut(&group) {
                     offsets.remove(&partition);
                     if offsets.is_empty() {
@@ -151,10 +163,24 @@ impl Durable {
         }
     }
 
+    /// Takes in the marker that ends a producer's transaction. With a commit its offsets are kept from now on, but for
+    /// those that a later record has replaced meanwhile: compaction keeps the later record too.
+    pub(super) fn end_transaction(&mut self, producer_id: i64, commit: bool) {
+        let held = self.pending.end(producer_id);
+        for ((group, partition), value) in held.into_iter().filter(|_| commit) {
+            let offsets = self.offsets.entry(group).or_default();
+            let later = offsets.get(&partition).is_some_and(|kept| kept.recorded_at > value.recorded_at);
+            if !later {
+                offsets.insert(partition, value);
+            }
+        }
+    }
+
     /// Whether anything is kept for `group`.
     pub(super) fn knows(&self, group: &str) -> bool {
         self.groups.contains_key(group)
             || self.offsets.contains_key(group)
             || self.consumers.contains_key(group)
+            || self.pending.holds_any(group)
     }
 }

@@ -1,8 +1,9 @@
 //! The end of offsets and groups: by age, and with their topics; never touches what a live group still reads.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::id::TopicId;
+use crate::model::id::{TopicId, TopicPartition};
 
 use super::consumer::draft::Draft;
 use super::core::{Core, Step};
@@ -10,14 +11,17 @@ use super::durable::GroupRecord;
 use super::group::{CONSUMER, Group, Phase};
 use super::request::{KeptOffset, Now, Rules};
 
-/// Removes what is older than `offsets.retention.minutes`, and empty groups that keep nothing any more.
+/// Removes what is older than `offsets.retention.minutes`, and empty groups that keep nothing any more. What a
+/// transaction under way may replace stays, and so does its group.
 pub(super) fn expire(core: &mut Core, now: Now, step: &mut Step) {
     let mut gone = Vec::new();
+    let pending = &core.durable.pending;
     for group in core.groups.values() {
         let mut left = 0;
         let offsets = core.durable.offsets.get(&group.id);
         for (partition, kept) in offsets.into_iter().flatten() {
-            if expired(&core.rules, group, &partition.topic, kept, now) {
+            let old = expired(&core.rules, group, &partition.topic, kept, now);
+            if old && !pending.holds(&group.id, partition) {
                 step.records.push(GroupRecord::Offset {
                     group: group.id.clone(),
                     partition: partition.clone(),
@@ -27,7 +31,8 @@ pub(super) fn expire(core: &mut Core, now: Now, step: &mut Step) {
                 left += 1;
             }
         }
-        if left == 0 && group.phase == Phase::Empty && group.pending.is_empty() {
+        let idle = group.phase == Phase::Empty && group.pending.is_empty();
+        if left == 0 && idle && !pending.holds_any(&group.id) {
             gone.push(group.id.clone());
         }
     }
@@ -44,10 +49,12 @@ pub(super) fn expire(core: &mut Core, now: Now, step: &mut Step) {
 /// nothing goes too.
 fn expire_consumers(core: &mut Core, now: Now, step: &mut Step) {
     let mut gone = Vec::new();
+    let pending = &core.durable.pending;
     for (id, group) in &core.durable.consumers {
         let mut left = 0;
         for (partition, kept) in core.durable.offsets.get(id).into_iter().flatten() {
-            if !group.reads(&partition.topic) && aged(&core.rules, kept, kept.committed_ms, now) {
+            let old = !group.reads(&partition.topic) && aged(&core.rules, kept, kept.committed_ms, now);
+            if old && !pending.holds(id, partition) {
                 step.records.push(GroupRecord::Offset {
                     group: id.clone(),
                     partition: partition.clone(),
@@ -57,7 +64,7 @@ fn expire_consumers(core: &mut Core, now: Now, step: &mut Step) {
                 left += 1;
             }
         }
-        if left == 0 && group.members.is_empty() {
+        if left == 0 && group.members.is_empty() && !pending.holds_any(id) {
             gone.push(id.clone());
         }
     }
@@ -92,21 +99,21 @@ fn expired(rules: &Rules, group: &Group, topic: &str, kept: &KeptOffset, now: No
 }
 
 impl Core {
-    /// The topic was deleted: no group keeps offsets of it. `now` is the id of the topic that bears the name by now
+    /// The topic was deleted: no group keeps offsets of it, nor will when a transaction is committed. `now` is the id of the topic that bears the name by now
     /// (zero for none), whose offsets stay.
     pub(super) fn topic_deleted(&mut self, topic: &str, now: TopicId) -> Step {
-        let mut step = Step::default();
-        for (group, offsets) in &self.durable.offsets {
-            for (partition, kept) in offsets {
-                if &*partition.topic == topic && (now.is_zero() || kept.topic_id != now) {
-                    step.records.push(GroupRecord::Offset {
-                        group: Arc::clone(group),
-                        partition: partition.clone(),
-                        value: None,
-                    });
-                }
-            }
-        }
-        step
+        let of_it = |partition: &TopicPartition, kept: &KeptOffset| {
+            &*partition.topic == topic && (now.is_zero() || kept.topic_id != now)
+        };
+        let every = self.durable.offsets.iter();
+        let kept = every.flat_map(|(group, offsets)| offsets.iter().map(move |(at, kept)| (group, at, kept)));
+        // A partition may stand in several transactions, and among what is kept.
+        let gone: BTreeSet<_> = kept
+            .chain(self.durable.pending.all())
+            .filter(|(_, partition, kept)| of_it(partition, kept))
+            .map(|(group, partition, _)| (Arc::clone(group), partition.clone()))
+            .collect();
+        let tombstone = |(group, partition)| GroupRecord::Offset { group, partition, value: None };
+        Step { records: gone.into_iter().map(tombstone).collect(), ..Step::default() }
     }
 }

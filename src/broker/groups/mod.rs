@@ -16,6 +16,7 @@ mod group;
 mod heartbeat;
 mod join;
 mod leave;
+mod pending;
 mod rebalance;
 pub mod request;
 mod shard;
@@ -24,6 +25,9 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod txn;
+
+pub use txn::TxnCommitError;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,8 +41,8 @@ use crate::model::time::Clock;
 
 use self::core::{Answer, Core};
 use self::request::{
-    Description, GroupError, JoinRefused, JoinRequest, Joined, KeptOffset, Leaver, Listing, NewOffset, Now,
-    Observed, Rules, Sender, SyncRequest, Synced,
+    Committed, Description, GroupError, JoinRefused, JoinRequest, Joined, KeptOffset, Leaver, Listing,
+    NewOffset, Now, Observed, Rules, Sender, SyncRequest, Synced,
 };
 use self::shard::Shard;
 use self::topics::Topics;
@@ -217,43 +221,52 @@ impl Groups {
         results
     }
 
-    /// The offsets kept for `partitions`, in their order. Offsets of an earlier topic of the same name are none.
+    /// The offsets kept for `partitions`, in their order. Offsets of an earlier topic of the same name are none; with
+    /// `stable`, those are none either that a transaction under way may replace.
     pub async fn offsets(
         &self,
         broker: &Arc<Broker>,
         group: &str,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<Option<KeptOffset>>, GroupError> {
+        stable: bool,
+    ) -> Result<Vec<Committed>, GroupError> {
         let Some(shard) = self.known_shard(broker, group).await? else {
-            return Ok(vec![None; partitions.len()]);
+            return Ok(vec![Committed::Nothing; partitions.len()]);
         };
         let ids: Vec<_> =
             partitions.iter().map(|asked| broker.topic_id(&asked.topic).unwrap_or_default()).collect();
         let find = |core: &Core| {
-            partitions.iter().zip(&ids).map(|(asked, id)| core.offset(group, asked, *id).cloned()).collect()
+            let asked = partitions.iter().zip(&ids);
+            asked.map(|(asked, id)| core.committed(group, asked, *id, stable)).collect()
         };
         let (found, offset) = shard.read(find)?;
         shard.durable(offset).await?;
         Ok(found)
     }
 
-    /// All offsets of a group, by topic and partition.
+    /// All offsets of a group, by topic and partition. With `stable`, those are told as unstable that a transaction
+    /// under way may replace; of partitions that have no offset yet, nothing is told, as in Kafka.
     pub async fn all_offsets(
         &self,
         broker: &Arc<Broker>,
         group: &str,
-    ) -> Result<Vec<(TopicPartition, KeptOffset)>, GroupError> {
+        stable: bool,
+    ) -> Result<Vec<(TopicPartition, Committed)>, GroupError> {
         let Some(shard) = self.known_shard(broker, group).await? else { return Ok(Vec::new()) };
-        let (mut found, offset) = shard.read(|core| {
+        let (found, offset) = shard.read(|core| {
             let all = core.offsets(group).into_iter().flatten();
-            all.map(|(partition, kept)| (partition.clone(), kept.clone())).collect::<Vec<_>>()
+            let told = |(at, kept): (&TopicPartition, &KeptOffset)| {
+                (at.clone(), kept.clone(), stable && core.durable.pending.holds(group, at))
+            };
+            all.map(told).collect::<Vec<_>>()
         })?;
         shard.durable(offset).await?;
-        found.retain(|(partition, kept)| {
-            let id = broker.topic_id(&partition.topic).unwrap_or_default();
-            id.is_zero() || kept.topic_id.is_zero() || id == kept.topic_id
+        let told = found.into_iter().filter_map(|(at, kept, unstable)| {
+            let id = broker.topic_id(&at.topic).unwrap_or_default();
+            let is_its = id.is_zero() || kept.topic_id.is_zero() || id == kept.topic_id;
+            is_its.then(|| (at, if unstable { Committed::Unstable } else { Committed::At(kept) }))
         });
-        Ok(found)
+        Ok(told.collect())
     }
 
     /// A group's state and members; `None` if there is no such group.
@@ -312,16 +325,18 @@ impl Groups {
         shards.iter().for_each(|shard| shard.lose());
     }
 
+    /// How many shards there are; the topic is made if it is not there.
+    async fn count(&self, broker: &Arc<Broker>) -> Result<i32, GroupError> {
+        if let Some(count) = broker.partition_count(CONSUMER_OFFSETS) {
+            return Ok(count);
+        }
+        broker.ensure_internal(CONSUMER_OFFSETS).await.map_err(|_| GroupError::NotAvailable)?;
+        broker.partition_count(CONSUMER_OFFSETS).ok_or(GroupError::NotAvailable)
+    }
+
     /// The shard of a group; the topic is made if it is not there.
     async fn shard(&self, broker: &Arc<Broker>, group: &str) -> Result<Arc<Shard>, GroupError> {
-        let count = match broker.partition_count(CONSUMER_OFFSETS) {
-            Some(count) => count,
-            None => {
-                broker.ensure_internal(CONSUMER_OFFSETS).await.map_err(|_| GroupError::NotAvailable)?;
-                broker.partition_count(CONSUMER_OFFSETS).ok_or(GroupError::NotAvailable)?
-            }
-        };
-        self.load(broker, shard_of(group, count)).await
+        self.load(broker, shard_of(group, self.count(broker).await?)).await
     }
 
     /// The shard of a group; none while no group was ever made.

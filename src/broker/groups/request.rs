@@ -67,6 +67,12 @@ pub enum GroupError {
     NonEmpty,
     #[error("the group reads this topic")]
     Subscribed,
+    #[error("a later epoch of the producer has replaced this one")]
+    ProducerFenced,
+    #[error("a later coordinator has ended transactions of the producer")]
+    CoordinatorFenced,
+    #[error("the transaction is not under way")]
+    NotInTransaction,
 }
 
 /// A protocol a member can work with, and what it tells the leader.
@@ -232,6 +238,33 @@ pub struct KeptOffset {
     pub expires_ms: i64,
     /// The id of the topic it was committed for; zero if not known.
     pub topic_id: TopicId,
+    /// The offset of the record that says so, in its partition of `__consumer_offsets`; -1 before it has one. Of two
+    /// commits the later record counts, whenever the transaction of either ends.
+    pub recorded_at: i64,
+}
+
+/// What a reader is told of a partition's offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// None is kept.
+    Nothing,
+    /// This one.
+    At(KeptOffset),
+    /// A transaction that may replace it has not ended, and the reader asked for one that stays (KIP-447).
+    Unstable,
+}
+
+/// The transaction that offsets belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTransaction {
+    /// The transactional id.
+    pub id: String,
+    /// Its producer id.
+    pub producer_id: i64,
+    /// Its producer epoch.
+    pub epoch: i16,
+    /// Whether the commit itself brings the group's partition into the transaction (KIP-890), else it must be in it.
+    pub adds: bool,
 }
 
 /// A group described.

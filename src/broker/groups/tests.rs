@@ -6,6 +6,7 @@ mod mixed;
 mod offsets;
 mod properties;
 mod statics;
+mod txn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +21,19 @@ use super::request::*;
 /// A core with what surrounds it in life: a log of encoded records, a clock, and the answers that came out.
 struct World {
     core: Core,
-    log: Vec<(Bytes, Option<Bytes>)>,
+    log: Vec<Entry>,
     /// What the log comes to, read record by record.
     replayed: Durable,
     now: Now,
     tickets: Ticket,
     answers: HashMap<Ticket, Answer>,
     draws: u32,
+}
+
+/// What lies at an offset of the log.
+enum Entry {
+    Record { key: Bytes, value: Option<Bytes>, producer: Option<(i64, i16)> },
+    Marker { producer_id: i64, commit: bool },
 }
 
 /// A client's data that scenarios vary.
@@ -81,9 +88,10 @@ impl World {
             let (key, value) = record.encode().unwrap();
             let read = GroupRecord::decode(key.clone(), value.clone()).unwrap().unwrap();
             assert_eq!(read, record, "a record is read as it was written");
-            self.replayed.apply(read.clone());
-            self.log.push((key, value));
-            self.core.apply(read);
+            let at = self.log.len() as i64;
+            self.replayed.apply(read.clone(), at, step.producer);
+            self.log.push(Entry::Record { key, value, producer: step.producer });
+            self.core.apply(read, at, step.producer);
         }
         for (ticket, answer) in step.answers {
             assert!(self.answers.insert(ticket, answer).is_none(), "one answer a ticket");

@@ -61,6 +61,8 @@ pub(super) struct Reader<'c> {
     pub(super) open: HashSet<TopicPartition>,
     /// With a group: whether partitions were assigned at all.
     pub(super) assigned: bool,
+    /// The generation of the last assignment, -1 before one.
+    pub(super) generation: i32,
     /// The chunk in hand, and the offset to go on from.
     pub(super) chunk: Option<(Chunk, i64)>,
     /// Where partitions stood that were just given up, should they come straight back.
@@ -99,6 +101,7 @@ impl<'c> Reader<'c> {
             stops: HashMap::new(),
             open: HashSet::new(),
             assigned: false,
+            generation: -1,
             chunk: None,
             last: HashMap::new(),
             scratch: Decompressor::new(),

@@ -137,7 +137,7 @@ impl Member {
 
     /// Answers [`GroupEvent::Prepare`]: goes on with the rebalance.
     pub fn proceed(&self) {
-        self.shared.proceed.notify_one();
+        self.shared.proceed();
     }
 
     /// The group's offsets of these partitions, in the order asked; `None` where there is none.

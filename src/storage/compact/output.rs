@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::record::BatchHeader;
+use crate::storage::aborted::{self, Entry as AbortedEntry};
 use crate::storage::batches::{Located, plausible};
 use crate::storage::checkpoint::replace_raw;
 use crate::storage::disk::Mode;
@@ -31,7 +32,7 @@ pub(in crate::storage) struct Output {
     buffer: Vec<u8>,
     growing: Growing,
     stamps: Stamps,
-    aborted: Vec<u8>,
+    aborted: Vec<AbortedEntry>,
 }
 
 /// What is left of an output once it is on disk.
@@ -42,6 +43,7 @@ pub(in crate::storage) struct Finished {
     pub(in crate::storage) file: Arc<dyn DiskFile>,
     pub(in crate::storage) offsets: Vec<u8>,
     pub(in crate::storage) times: Vec<u8>,
+    pub(in crate::storage) aborted: Vec<AbortedEntry>,
 }
 
 /// The path of one of the files at `base` before the swap.
@@ -108,8 +110,8 @@ impl Output {
     }
 
     /// Keeps an entry of the `.txnindex`.
-    pub(in crate::storage) fn push_aborted(&mut self, entry: &[u8]) {
-        self.aborted.extend_from_slice(entry);
+    pub(in crate::storage) fn push_aborted(&mut self, entry: AbortedEntry) {
+        self.aborted.push(entry);
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
@@ -133,9 +135,10 @@ impl Output {
         }
         self.file.sync().map_err(StorageError::io("syncing", &self.path))?;
         self.growing.close(self.base, self.stamps);
+        let aborted = aborted::encode(&self.aborted);
         let mut files = vec![("index", &self.growing.offsets), ("timeindex", &self.growing.times)];
         if aborted_index {
-            files.push(("txnindex", &self.aborted));
+            files.push(("txnindex", &aborted));
         }
         for (extension, bytes) in files {
             replace_raw(disk, &cleaned_path(&self.dir, self.base, extension), bytes, true)?;
@@ -147,6 +150,7 @@ impl Output {
             file: self.file,
             offsets: self.growing.offsets,
             times: self.growing.times,
+            aborted: self.aborted,
         })
     }
 }

@@ -20,6 +20,7 @@ const KIND: [u8; 4] = *b"logs";
 const VERSION: u16 = 1;
 const FLAG_DIRTY: u8 = 1;
 const FLAG_PRODUCERS: u8 = 2;
+const FLAG_TRANSACTIONS: u8 = 4;
 
 /// What the checkpoint knows of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(in crate::storage) struct Entry {
     pub(in crate::storage) dirty: bool,
     /// Whether idempotent producers are remembered (if not, their state needs no replay).
     pub(in crate::storage) producers: bool,
+    /// Whether a transaction is open at the recovery point: the log is loaded at once then.
+    pub(in crate::storage) transactions: bool,
 }
 
 #[derive(Debug)]
@@ -200,7 +203,12 @@ fn encode(entries: &BTreeMap<String, Entry>) -> Vec<u8> {
         bytes.extend_from_slice(&entry.topic_id.0);
         bytes.extend_from_slice(&entry.log_start.to_be_bytes());
         bytes.extend_from_slice(&entry.recovery_point.to_be_bytes());
-        bytes.push(u8::from(entry.dirty) * FLAG_DIRTY + u8::from(entry.producers) * FLAG_PRODUCERS);
+        let flags = [
+            (entry.dirty, FLAG_DIRTY),
+            (entry.producers, FLAG_PRODUCERS),
+            (entry.transactions, FLAG_TRANSACTIONS),
+        ];
+        bytes.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
     }
     bytes
 }
@@ -222,6 +230,7 @@ fn decode(bytes: &[u8]) -> Option<BTreeMap<String, Entry>> {
             recovery_point: i64::from_be_bytes(*recovery_point),
             dirty: flags & FLAG_DIRTY != 0,
             producers: flags & FLAG_PRODUCERS != 0,
+            transactions: flags & FLAG_TRANSACTIONS != 0,
         };
         entries.insert(String::from_utf8(name.to_vec()).ok()?, entry);
     }
@@ -269,9 +278,12 @@ mod tests {
             recovery_point: 9,
             dirty: true,
             producers: true,
+            transactions: false,
         };
-        let entries =
-            BTreeMap::from([("a-0".to_owned(), entry), ("b-1".to_owned(), Entry { dirty: false, ..entry })]);
+        let entries = BTreeMap::from([
+            ("a-0".to_owned(), entry),
+            ("b-1".to_owned(), Entry { dirty: false, transactions: true, ..entry }),
+        ]);
         let bytes = encode(&entries);
         assert_eq!(decode(&bytes), Some(entries));
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);

@@ -5,33 +5,56 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Appended, Boundary, Core, Log, Writer};
-use crate::record::{Batch, BatchSummary, HEADER_LEN, Restamp, restamp_header};
-use crate::storage::batches::{Located, plausible};
+use crate::record::{Batch, BatchSummary, ControlMarker, HEADER_LEN, Restamp, restamp_header};
+use crate::storage::aborted;
+use crate::storage::batches::{Located, marker_of, plausible};
 use crate::storage::disk::Mode;
 use crate::storage::producers::Verdict;
 use crate::storage::segment::{Segment, file_name};
+use crate::storage::transactions::{Guard, Origin};
 use crate::storage::{DiskFile, LogSettings, StorageError, held};
 
 /// Space is allocated in steps of this many bytes, in segments that have grown past as much.
 const ALLOCATION_STEP: u64 = 64 << 20;
 
 impl Log {
-    /// Appends one validated batch (`bytes` is exactly one batch of magic 2): gives it its offsets, stamps the leader
-    /// epoch and, with `log_append_time`, that time. Sequence checks happen here; a duplicate answers the old offsets.
-    /// The payload is neither copied nor looked at.
+    /// Appends a client's batch, as [`Log::append_as`] does: a transaction only begins with the `guard` that
+    /// [`Log::begin_verification`] gave.
     ///
     /// # Errors
-    /// `BadBatch`, `BatchTooLarge`, `OutOfOrderSequence`, `ProducerFenced`: the batch's fault. `Full`: the next append
-    /// tries afresh. `Failed`: none will succeed until the log is opened again. Nothing of the batch is kept.
+    /// As there.
     pub fn append(
         &self,
         bytes: &[u8],
         summary: &BatchSummary,
         leader_epoch: i32,
         log_append_time: Option<i64>,
+        guard: Option<Guard>,
+    ) -> Result<Appended, StorageError> {
+        let origin = Origin::Client { guard, bumps_epoch: false };
+        self.append_as(bytes, summary, leader_epoch, log_append_time, origin)
+    }
+
+    /// Appends one validated batch (`bytes` is exactly one batch of magic 2): gives it its offsets, stamps the leader
+    /// epoch and, with `log_append_time`, that time. Sequences and transactions are checked here, as who appends has it; a
+    /// duplicate answers the old offsets.
+    /// The payload is neither copied nor looked at.
+    ///
+    /// # Errors
+    /// `BadBatch`, `BatchTooLarge`, `OutOfOrderSequence`, `ProducerFenced`, `NotInTransaction`, `InTransaction`,
+    /// `CoordinatorFenced`: the batch's fault. `Full`: the next append
+    /// tries afresh. `Failed`: none will succeed until the log is opened again. Nothing of the batch is kept.
+    pub fn append_as(
+        &self,
+        bytes: &[u8],
+        summary: &BatchSummary,
+        leader_epoch: i32,
+        log_append_time: Option<i64>,
+        origin: Origin,
     ) -> Result<Appended, StorageError> {
         let batch =
             Batch::exactly(bytes).map_err(|_| StorageError::BadBatch("its length or magic is wrong"))?;
+        let marker = if summary.header.is_control() { marker_of(&batch) } else { None };
         let core = self.core()?;
         let settings = self.settings();
         if bytes.len() as u64 > u64::from(settings.segment_bytes) {
@@ -42,11 +65,12 @@ impl Log {
         }
         let mut writer = held(&core.writer);
         self.check_open(&writer)?;
-        if let Verdict::Duplicate(old) = writer.producers.judge(&summary.header)? {
+        if let Verdict::Duplicate(old) = writer.producers.judge(&summary.header, marker, origin)? {
             return Ok(Appended {
                 base_offset: old.base_offset(),
                 last_offset: old.last_offset,
-                log_append_time: if log_append_time.is_some() { old.timestamp } else { -1 },
+                // Whoever's clock it is from, as in Kafka.
+                log_append_time: old.timestamp,
                 log_start: self.log_start(),
                 duplicate: true,
             });
@@ -64,7 +88,7 @@ impl Log {
         located.position = writer.active.size();
         let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
         self.write(&mut writer, &located, &[IoSlice::new(&head), IoSlice::new(rest)])?;
-        self.accept(&mut writer, &located, &settings);
+        self.accept(&mut writer, &located, marker, &settings);
         Ok(Appended {
             base_offset,
             last_offset: header.last_offset(),
@@ -108,10 +132,21 @@ impl Log {
         }
     }
 
-    /// The batch is in the file: indexes, producers, epochs, then the ends that readers go by.
-    fn accept(&self, writer: &mut Writer, batch: &Located, settings: &LogSettings) {
+    /// The batch is in the file: indexes, producers, transactions, epochs, then the ends that readers go by.
+    fn accept(
+        &self,
+        writer: &mut Writer,
+        batch: &Located,
+        marker: Option<ControlMarker>,
+        settings: &LogSettings,
+    ) {
         writer.active.index(batch, settings.index_interval_bytes);
-        writer.producers.apply(&batch.header);
+        let change = writer.producers.apply(&batch.header, marker);
+        if let Some((ended, stable)) = self.transactions.note(change)
+            && let Some(entry) = aborted::Entry::of(&ended, stable)
+        {
+            writer.active.push_aborted(entry);
+        }
         writer.epochs_dirty |= writer.epochs.note(batch.header.leader_epoch, batch.header.base_offset);
         if batch.position == 0 {
             writer.first_timestamp = Some(batch.header.max_timestamp).filter(|&first| first >= 0);
@@ -176,6 +211,7 @@ impl Log {
         }
         // Index files can be made again from the log: a failure (a full disk) must not stop the append.
         let _ = old.write_indexes(true, false);
+        let _ = old.write_aborted(false);
         old.end_growing();
         let active = Segment::growing(self.folder.files(), &self.dir, base);
         active.adopt(Arc::clone(&file));
@@ -223,11 +259,14 @@ impl Log {
                 let _ = file.set_len(position);
             }
             last.cut_indexes(position, offset);
+            last.cut_aborted(offset);
+            let _ = last.write_aborted(false);
         }
+        self.transactions.cut(offset);
         // Newest first, so that a crash in between leaves no gap.
         for segment in gone.iter().rev() {
             segment.close();
-            for extension in ["log", "index", "timeindex"] {
+            for extension in ["log", "index", "timeindex", "txnindex"] {
                 let _ = self.folder.disk().remove(&segment.path(extension));
             }
         }

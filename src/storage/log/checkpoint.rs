@@ -73,10 +73,15 @@ impl Log {
                 }
             }
         }
+        // Unlike the others these can not be told to be missing: they are there, or the recovery point stays.
+        for segment in &taken.unindexed {
+            segment.write_aborted(durable)?;
+        }
         if let Some(text) = &taken.epochs {
             replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
         }
-        taken.active.write_indexes(false, durable)
+        taken.active.write_indexes(false, durable)?;
+        taken.active.write_aborted(durable)
     }
 
     /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
@@ -110,6 +115,7 @@ impl Log {
             recovery_point,
             dirty: writer.noted,
             producers: !writer.producers.is_empty(),
+            transactions: self.transactions.is_open(),
         }
     }
 

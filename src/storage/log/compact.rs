@@ -12,11 +12,11 @@ use self::clean::Cleaner;
 use super::recovery::Window;
 use super::{Core, Log};
 use crate::record::{Batch, ControlMarker, Filter, HEADER_LEN};
-use crate::storage::batches::{Located, Step, Walk};
+use crate::storage::batches::{Located, Step, Walk, marker_at, marker_of};
 use crate::storage::compact::map::OffsetMap;
 use crate::storage::compact::transactions::{Aborted, Survey, Tracker};
 use crate::storage::segment::Segment;
-use crate::storage::{DiskFile, LogSettings, StorageError, disk, held};
+use crate::storage::{DiskFile, LogSettings, StorageError, held};
 
 mod clean;
 
@@ -276,8 +276,9 @@ impl Log {
                 }
                 if !header.is_control() {
                     survey.data(header);
-                } else if let Some(commits) = commits_at(file.as_ref(), batch)
+                } else if let Some(commits) = marker_at(file.as_ref(), batch)
                     .map_err(StorageError::io("reading", &segment.path("log")))?
+                    .and_then(decides)
                 {
                     survey.marker(header, commits);
                 }
@@ -353,7 +354,7 @@ impl Log {
     }
 
     /// Gives `each` the batches of a segment from `from` on until it says `false`; known damage is passed over.
-    fn each_batch(
+    pub(super) fn each_batch(
         &self,
         core: &Core,
         segment: &Arc<Segment>,
@@ -387,18 +388,13 @@ impl Log {
 
 /// Whether a control batch is a marker that commits (or aborts); `None` where it is neither, or can not be read.
 fn commits(batch: &Batch<'_>) -> Option<bool> {
-    let record = batch.records().ok()?.next()?.ok()?;
-    match ControlMarker::of(&record)? {
+    marker_of(batch).and_then(decides)
+}
+
+fn decides(marker: ControlMarker) -> Option<bool> {
+    match marker {
         ControlMarker::Commit { .. } => Some(true),
         ControlMarker::Abort { .. } => Some(false),
         ControlMarker::Other(_) => None,
     }
-}
-
-/// As [`commits`], of a batch that is not read yet. No marker is large: what says so is none.
-fn commits_at(file: &dyn DiskFile, located: &Located) -> std::io::Result<Option<bool>> {
-    let mut bytes = [0; 1024];
-    let Some(bytes) = bytes.get_mut(..located.header.size()) else { return Ok(None) };
-    disk::read_exact_at(file, bytes, located.position)?;
-    Ok(Batch::exactly(bytes).ok().as_ref().and_then(commits))
 }

@@ -1,6 +1,6 @@
 //! Loading a log from its folder: clean by the checkpoint's word, otherwise through recovery; it deletes nothing but derived files.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
@@ -10,7 +10,8 @@ use super::recovery::Recovery;
 use super::{Boundary, Core, Damage, Log, Recovered, Writer};
 use crate::model::id::TopicId;
 use crate::storage::StorageError;
-use crate::storage::batches::{Step, Walk};
+use crate::storage::aborted::{self, Entry as AbortedEntry};
+use crate::storage::batches::{Step, Walk, marker_at};
 use crate::storage::checkpoint::{self, read_raw, replace_raw};
 use crate::storage::compact::swap;
 use crate::storage::disk::{Entry as DirEntry, Mode};
@@ -31,6 +32,8 @@ pub(super) struct Found {
     /// Segments by base offset, with their file's size.
     pub(super) segments: BTreeMap<i64, u64>,
     snapshots: VecDeque<i64>,
+    /// Bases of the segments that have a `.txnindex`.
+    aborted: BTreeSet<i64>,
     /// Files of deleted segments whose time was not up.
     deleted: Vec<String>,
     metadata: bool,
@@ -51,6 +54,9 @@ impl Found {
                 name => match split_name(name) {
                     Some((base, "log")) => {
                         found.segments.insert(base, entry.len);
+                    }
+                    Some((base, "txnindex")) => {
+                        found.aborted.insert(base);
                     }
                     Some((offset, "snapshot")) => found.snapshots.push_back(offset),
                     _ if name.ends_with(super::retention::DELETED) => found.deleted.push(name.to_owned()),
@@ -275,12 +281,59 @@ impl Log {
             epochs_from = trusted;
         }
         self.first_stamp(&mut writer)?;
+        self.transactions.begin(writer.producers.open_transactions());
         let from = producers_from.min(epochs_from);
+        let mut aborted = Vec::new();
         if from < end {
-            self.replay_batches(core, &mut writer, from, producers_from, epochs_from)?;
+            self.replay_batches(core, &mut writer, (from, producers_from, epochs_from), &mut aborted)?;
         }
+        self.load_aborted(core, &mut writer, found, producers_from, &aborted)?;
+        self.transactions.begin(writer.producers.open_transactions());
         let expiration_ms = self.settings().producer_expiration_ms;
         writer.producers.expire(self.folder.clock().wall_ms(), expiration_ms);
+        Ok(())
+    }
+
+    /// The aborted transactions of each segment: of its file where no replay went, of the replay behind `from`.
+    fn load_aborted(
+        &self,
+        core: &Core,
+        writer: &mut Writer,
+        found: &Found,
+        from: i64,
+        replayed: &[AbortedEntry],
+    ) -> Result<(), StorageError> {
+        let disk = self.folder.disk().as_ref();
+        let segments = core.segments();
+        for segment in segments.iter() {
+            let growing = segment.base == writer.active.base;
+            let has_file = found.aborted.contains(&segment.base);
+            if segment.end() <= from && !growing {
+                if !has_file {
+                    segment.set_aborted(Vec::new(), Some(0));
+                }
+                continue;
+            }
+            let bytes = if has_file { read_raw(disk, &segment.path("txnindex"))? } else { None };
+            let bytes = bytes.unwrap_or_default();
+            let (mut entries, whole) = aborted::decode(&bytes, segment.base, segment.end());
+            let before = entries.len();
+            entries.retain(|entry| entry.last_offset < from);
+            if !whole && before == entries.len() && segment.base < from {
+                entries = self.rebuild_aborted(core, &segments, segment)?;
+                entries.retain(|entry| entry.last_offset < from);
+            }
+            let here = replayed.iter().filter(|entry| {
+                entry.last_offset >= segment.base.max(from) && entry.last_offset < segment.end()
+            });
+            entries.extend(here);
+            let same = aborted::encode(&entries) == bytes;
+            let written = (same && (has_file || entries.is_empty())).then_some(entries.len());
+            segment.set_aborted(entries, written);
+            if written.is_none() && !growing {
+                writer.unindexed.push(Arc::clone(segment));
+            }
+        }
         Ok(())
     }
 
@@ -299,9 +352,8 @@ impl Log {
         &self,
         core: &Core,
         writer: &mut Writer,
-        from: i64,
-        producers_from: i64,
-        epochs_from: i64,
+        (from, producers_from, epochs_from): (i64, i64, i64),
+        aborted: &mut Vec<AbortedEntry>,
     ) -> Result<(), StorageError> {
         let segments = core.segments();
         let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
@@ -330,7 +382,13 @@ impl Log {
                     }
                     let header = &batch.header;
                     if header.base_offset >= producers_from {
-                        writer.producers.apply(header);
+                        let marker = match header.is_control() {
+                            true => marker_at(file.as_ref(), &batch)
+                                .map_err(StorageError::io("reading", &segment.path("log")))?,
+                            false => None,
+                        };
+                        let ended = self.transactions.note(writer.producers.apply(header, marker));
+                        aborted.extend(ended.and_then(|(ended, stable)| AbortedEntry::of(&ended, stable)));
                     }
                     if header.base_offset >= epochs_from {
                         writer.epochs_dirty |= writer.epochs.note(header.leader_epoch, header.base_offset);

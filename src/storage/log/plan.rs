@@ -23,16 +23,18 @@ pub struct ReadPlan {
     pub position: u64,
     /// How many bytes of whole batches; 0 when there is nothing to read (yet).
     pub len: usize,
+    /// No planned batch reaches beyond this offset.
+    pub end: i64,
 }
 
 impl ReadPlan {
     fn empty() -> Self {
-        Self { file: Arc::new(NoFile), position: 0, len: 0 }
+        Self { file: Arc::new(NoFile), position: 0, len: 0, end: 0 }
     }
 
-    fn of_bytes(bytes: Vec<u8>) -> Self {
+    fn of_bytes(bytes: Vec<u8>, end: i64) -> Self {
         let len = bytes.len();
-        Self { file: Arc::new(MemoryFile(bytes)), position: 0, len }
+        Self { file: Arc::new(MemoryFile(bytes)), position: 0, len, end }
     }
 
     /// Reads the planned bytes into `into`, replacing what it held.
@@ -74,9 +76,10 @@ impl Log {
                 }
             }
             // Nothing is left from there on: readers are told so, or they would wait for it until something is written.
-            let gone = empty_batch(&(from..upto.min(from.saturating_add(i64::from(i32::MAX)))), -1);
+            let end = upto.min(from.saturating_add(i64::from(i32::MAX)));
+            let gone = empty_batch(&(from..end), -1);
             match gone {
-                Some(batch) if self.log_end() >= upto => Ok(ReadPlan::of_bytes(batch)),
+                Some(batch) if self.log_end() >= upto => Ok(ReadPlan::of_bytes(batch, end)),
                 _ => Ok(ReadPlan::empty()),
             }
         })
@@ -110,13 +113,13 @@ impl Log {
             return Ok(ReadPlan::empty());
         }
         let file = segment.file()?;
-        let end = if too_large {
-            first.end()
+        let (position, end) = if too_large {
+            (first.end(), first.header.next_offset())
         } else {
             self.end_within(core, segment, file.as_ref(), first, max_bytes as u64, upto)?
         };
-        let len = usize::try_from(end - first.position).unwrap_or(usize::MAX);
-        Ok(ReadPlan { file, position: first.position, len })
+        let len = usize::try_from(position - first.position).unwrap_or(usize::MAX);
+        Ok(ReadPlan { file, position: first.position, len, end })
     }
 
     /// The batch of `segment` that holds `from`, or the first one behind it; `None` when the segment ends before.
@@ -164,7 +167,8 @@ impl Log {
         }
     }
 
-    /// Where the planned bytes end: behind the last whole batch within `max_bytes` of the first one and below `upto`.
+    /// Where the planned bytes end: behind the last whole batch within `max_bytes` of the first one and below `upto`. With
+    /// an offset that no batch of them reaches beyond.
     fn end_within(
         &self,
         core: &Core,
@@ -173,7 +177,7 @@ impl Log {
         first: &Located,
         max_bytes: u64,
         upto: i64,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<(u64, i64), StorageError> {
         let limit = first.position.saturating_add(max_bytes);
         // Size before end: whoever sees a size sees an end at or behind it.
         let mut size = segment.size();
@@ -184,7 +188,7 @@ impl Log {
             }
         }
         if size <= limit && end <= upto {
-            return Ok(size);
+            return Ok((size, end));
         }
         let entry =
             segment.with_indexes(|offsets, _| index::last_within(offsets, upto - segment.base, limit))?;
@@ -196,7 +200,10 @@ impl Log {
                 Step::Batch(batch) if batch.end() <= limit && batch.header.next_offset() <= upto => {
                     planned = planned.max(batch.end());
                 }
-                _ => return Ok(planned),
+                Step::Batch(batch) => {
+                    return Ok((planned, upto.min(batch.header.base_offset.max(first.header.next_offset()))));
+                }
+                Step::End | Step::Bad => return Ok((planned, upto)),
             }
         }
     }

@@ -286,7 +286,7 @@ impl<'l> Recovery<'l> {
         for &(base, size) in self.bases.get(from..).unwrap_or_default() {
             let path = self.log.dir.join(file_name(base, "log"));
             disk.rename(&path, &self.cut_path(base)).map_err(StorageError::io("setting aside", &path))?;
-            for extension in ["index", "timeindex"] {
+            for extension in ["index", "timeindex", "txnindex"] {
                 let _ = disk.remove(&path.with_extension(extension));
             }
             self.report.cut_bytes += size;

@@ -1,6 +1,7 @@
 """confluent-kafka (librdkafka) as the scenarios see it."""
 
 import threading
+import time
 
 import confluent_kafka as ck
 from confluent_kafka import admin as ck_admin
@@ -380,17 +381,65 @@ class Confluent:
 
 
 def transactions():
-    """Not there yet: refused for good, so that a client does not try again without end."""
+    """Commits are seen whole and aborts not at all by who reads committed; who comes later shuts out who was before."""
     world = rig.World()
-    if world.kind != "klog":
-        raise rig.Lacks("this broker has transactions")
-    producer = ck.Producer({"bootstrap.servers": world.plain, "transactional.id": world.name("x")})
+    topic, name = world.name("txn"), world.name("x")
+    Admin({"bootstrap.servers": world.plain}).create_topic(topic, 2)
+
+    def producer(**more):
+        made = ck.Producer({"bootstrap.servers": world.plain, "transactional.id": name, **more})
+        made.init_transactions(20)
+        return made
+
+    def send(producer, values):
+        for value in values:
+            producer.produce(topic, value=value, partition=len(value) % 2)
+        producer.flush(20)
+
+    first = producer()
+    for committed in (True, False, True):
+        first.begin_transaction()
+        send(first, [f"first-{committed}-{'x' * n}" for n in range(10)])
+        first.commit_transaction(20) if committed else first.abort_transaction(20)
+    first.begin_transaction()
+    send(first, ["torn", "torn-"])
+    second = producer()
+    second.begin_transaction()
+    send(second, ["second", "second-"])
+    second.commit_transaction(20)
     try:
-        producer.init_transactions(10)
+        first.commit_transaction(20)
+        raise AssertionError("the first producer was not shut out")
     except ck.KafkaException as refused:
-        assert refused.args[0].fatal() or not refused.args[0].retriable(), refused
-        return
-    raise AssertionError("transactions are not there yet")
+        assert refused.args[0].fatal(), refused
+    slow = producer(**{"transaction.timeout.ms": 1000})
+    slow.begin_transaction()
+    send(slow, ["slow", "slow-"])
+    wanted = 2 * sorted(f"first-True-{'x' * n}" for n in range(10)) + ["second", "second-"]
+
+    def read(isolation):
+        consumer = ck.Consumer(
+            {"bootstrap.servers": world.plain, "group.id": world.name("g"), "isolation.level": isolation}
+        )
+        consumer.assign([ck.TopicPartition(topic, partition, 0) for partition in range(2)])
+        values, deadline = [], time.monotonic() + 20
+        while time.monotonic() < deadline and len(values) < len(wanted):
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                values.append(message.value().decode())
+        more = consumer.poll(1)
+        consumer.close()
+        return values + ([more.value().decode()] if more is not None and more.error() is None else [])
+
+    assert sorted(read("read_committed")) == sorted(wanted), read("read_committed")
+    # What took too long is aborted by the broker: its producer hears of it, and nothing is seen of it.
+    time.sleep(3 if world.kind == "klog" else 12)
+    try:
+        slow.commit_transaction(20)
+        raise AssertionError("a transaction was committed that took too long")
+    except ck.KafkaException as refused:
+        assert refused.args[0].fatal() or refused.args[0].txn_requires_abort(), refused
+    assert sorted(read("read_committed")) == sorted(wanted)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 //! The APIs of groups and their offsets; a table, no behaviour of its own.
 
 use super::super::{
-    consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups, find_coordinator,
-    heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete, offset_fetch, sync_group,
+    add_offsets_to_txn, consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups,
+    find_coordinator, heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete,
+    offset_fetch, sync_group, txn_offset_commit,
 };
 use super::family;
 
@@ -14,6 +15,8 @@ family! { broker, peer, header:
     Heartbeat => |asked| heartbeat::handle(broker, peer, header, asked);
     LeaveGroup => |asked| leave_group::handle(broker, peer, header, asked);
     SyncGroup => |asked| sync_group::handle(broker, peer, header, asked);
+    AddOffsetsToTxn => |asked| add_offsets_to_txn::handle(broker, peer, header.api_version, asked);
+    TxnOffsetCommit => |asked| txn_offset_commit::handle(broker, peer, header.api_version, asked);
     DescribeGroups => |asked| describe_groups::handle(broker, peer, header, asked);
     ListGroups => |asked| list_groups::handle(broker, peer, header, asked);
     DeleteGroups => |asked| delete_groups::handle(broker, peer, header, asked);

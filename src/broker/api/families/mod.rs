@@ -7,6 +7,7 @@ mod groups;
 mod records;
 mod settings;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -46,8 +47,16 @@ use family;
 
 const OWN: &[ApiKey] = &[ApiKey::Produce, ApiKey::Fetch, ApiKey::SaslHandshake, ApiKey::SaslAuthenticate];
 
-const ALL: [&[ApiKey]; 7] =
-    [OWN, records::SERVED, topics::SERVED, settings::SERVED, cluster::SERVED, groups::SERVED, access::SERVED];
+const ALL: [&[ApiKey]; 8] = [
+    OWN,
+    records::SERVED,
+    topics::SERVED,
+    settings::SERVED,
+    cluster::SERVED,
+    groups::SERVED,
+    access::SERVED,
+    transactions::SERVED,
+];
 
 /// Everything that is served, in all versions that Apache Kafka 4.3 serves.
 pub const SERVED: &[ApiKey] = &joined::<{ count() }>();
@@ -95,6 +104,8 @@ pub(super) async fn call(
         Box::pin(records::call(key, broker, peer, header, body)).await
     } else if groups::SERVED.contains(&key) {
         Box::pin(groups::call(key, broker, peer, header, body)).await
+    } else if transactions::SERVED.contains(&key) {
+        Box::pin(transactions::call(key, broker, peer, header, body)).await
     } else if topics::SERVED.contains(&key) {
         Box::pin(topics::call(key, broker, peer, header, body)).await
     } else if settings::SERVED.contains(&key) {

@@ -33,7 +33,8 @@ impl<'a> Draft<'a> {
     /// Adds a record of the group.
     pub(super) fn put(&mut self, change: Change) {
         let record = GroupRecord::Consumer { group: Arc::clone(self.id), change };
-        self.durable.apply(record.clone());
+        // Where it will lie counts for offsets alone.
+        self.durable.apply(record.clone(), -1, None);
         self.records.push(record);
     }
 

@@ -26,6 +26,7 @@ use crate::model::id::TopicId;
 use super::request::Protocol;
 use super::topics::Topics;
 
+pub(super) use Member as ConsumerMember;
 pub(super) use change::Change;
 pub(super) use offsets::may_commit_for;
 

@@ -24,6 +24,16 @@ impl ConsumerGroup {
         Ok((from.generation < member.current.epoch).then_some(member))
     }
 
+    /// As [`ConsumerGroup::may_commit`], within a transaction: clients older than KIP-447 say nothing of themselves, and
+    /// are taken.
+    pub(in super::super) fn may_commit_in_txn(
+        &self,
+        from: Sender<'_>,
+    ) -> Result<Option<&Member>, GroupError> {
+        let says_nothing = from.generation == -1 && from.member_id.is_empty() && from.instance_id.is_none();
+        if says_nothing { Ok(None) } else { self.may_commit(Sender { knows_epochs: true, ..from }) }
+    }
+
     /// Whether the sender may ask for offsets: anyone may who does not say that it is a member.
     pub(in super::super) fn may_ask(&self, member_id: Option<&str>, epoch: i32) -> Result<(), GroupError> {
         let id = match member_id {

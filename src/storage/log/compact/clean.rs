@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Compacted, MAX_INFLATED, commits};
 use crate::record::{Batch, BatchHeader, Filter, Horizon, Left, Record, without_records};
-use crate::storage::checkpoint::read_raw;
+use crate::storage::aborted::Entry as AbortedEntry;
 use crate::storage::compact::map::OffsetMap;
 use crate::storage::compact::output::{Finished, Limits, Output, discard};
 use crate::storage::compact::swap::Swap;
@@ -17,9 +17,6 @@ use crate::storage::log::{Core, Log};
 use crate::storage::producers::LastBatch;
 use crate::storage::segment::Segment;
 use crate::storage::{LogSettings, StorageError, held};
-
-/// Bytes of an entry of a `.txnindex`: version, producer id, first and last offset, last stable offset.
-const ABORTED_ENTRY: usize = 2 + 4 * 8;
 
 /// Segments that become others together.
 #[derive(Default)]
@@ -39,7 +36,7 @@ pub(super) struct Cleaner<'l> {
     limits: Limits,
     interval: u32,
     /// Entries of the segments' `.txnindex` files by their marker's offset; `None` where no segment has one.
-    aborted_index: Option<HashMap<i64, [u8; ABORTED_ENTRY]>>,
+    aborted_index: Option<HashMap<i64, AbortedEntry>>,
     group: Group,
     filter: Filter,
 }
@@ -192,12 +189,10 @@ impl<'l> Cleaner<'l> {
 
     fn read_aborted_index(&mut self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
         for segment in segments {
-            let bytes = read_raw(self.log.folder.disk().as_ref(), &segment.path("txnindex"))?;
-            let Some(bytes) = bytes else { continue };
-            let index = self.aborted_index.get_or_insert_default();
-            for entry in bytes.as_chunks::<ABORTED_ENTRY>().0 {
-                let last = entry.get(18..).and_then(|rest| rest.first_chunk());
-                index.insert(last.copied().map_or(-1, i64::from_be_bytes), *entry);
+            let entries = self.log.aborted_of(self.core, segment)?;
+            if !entries.is_empty() {
+                let index = self.aborted_index.get_or_insert_default();
+                index.extend(entries.into_iter().map(|entry| (entry.last_offset, entry)));
             }
         }
         Ok(())
@@ -300,7 +295,8 @@ impl<'l> Cleaner<'l> {
         }
         let Some(out) = group.out.as_mut() else { return Ok(()) };
         if aborted
-            && let Some(entry) = self.aborted_index.as_ref().and_then(|index| index.get(&header.base_offset))
+            && let Some(entry) =
+                self.aborted_index.as_ref().and_then(|index| index.get(&header.base_offset)).copied()
         {
             out.push_aborted(entry);
         }

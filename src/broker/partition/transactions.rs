@@ -1,0 +1,73 @@
+//! What transactions ask of a partition: guards for their first batch, markers, and batches of the broker's own within
+//! them; it decides nothing about a transaction, its coordinator does.
+
+use std::sync::Arc;
+
+use super::{InternalRecord, Partition, internal_batch};
+use crate::broker::BrokerError;
+use crate::record::{ControlMarker, ProducerStamp, end_transaction_batch};
+use crate::storage::{Appended, Guard, Origin};
+
+impl Partition {
+    /// Begins the check of a producer's transaction with its coordinator, before the batch with this first sequence: the
+    /// guard lets that batch begin the transaction here ([`Partition::append_client`]). `None`: it is under way, and nothing
+    /// has to be verified. May load the log.
+    ///
+    /// # Errors
+    /// A failing or closed log; the topic was deleted.
+    pub fn begin_verification(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        base_sequence: i32,
+    ) -> Result<Option<Guard>, BrokerError> {
+        if self.is_gone() {
+            return Err(BrokerError::UnknownPartition);
+        }
+        Ok(self.log.begin_verification(producer_id, epoch, base_sequence)?)
+    }
+
+    /// Appends the marker that ends a producer's transaction, also where none is under way; durable once
+    /// [`Partition::durable`] of its offset answers. `transaction_version` is that of who decided it: from 2 on the marker's
+    /// epoch lies above the transaction's.
+    ///
+    /// # Errors
+    /// `ProducerFenced`, `CoordinatorFenced` (in [`BrokerError::Storage`]); a failing or closed log; the topic was deleted.
+    pub fn append_marker(
+        self: &Arc<Self>,
+        producer_id: i64,
+        producer_epoch: i16,
+        commit: bool,
+        coordinator_epoch: i32,
+        transaction_version: i16,
+        now_ms: i64,
+    ) -> Result<Appended, BrokerError> {
+        if self.is_gone() {
+            return Err(BrokerError::UnknownPartition);
+        }
+        let marker = match commit {
+            true => ControlMarker::Commit { coordinator_epoch },
+            false => ControlMarker::Abort { coordinator_epoch },
+        };
+        let bytes = end_transaction_batch(producer_id, producer_epoch, marker, now_ms)?;
+        let append_time = self.settings().log_append_time.then_some(now_ms);
+        self.append_built(&bytes, append_time, Origin::Marker { transaction_version })
+    }
+
+    /// As [`Partition::append_internal`], within a producer's transaction: the records count once that is committed.
+    ///
+    /// # Errors
+    /// `ProducerFenced` (in [`BrokerError::Storage`]): the epoch is an older one; a failing or closed log.
+    pub fn append_internal_in_txn(
+        self: &Arc<Self>,
+        records: &[InternalRecord],
+        producer_id: i64,
+        producer_epoch: i16,
+        now_ms: i64,
+    ) -> Result<Appended, BrokerError> {
+        let stamp =
+            ProducerStamp { id: producer_id, epoch: producer_epoch, base_sequence: -1, transactional: true };
+        let bytes = internal_batch(records, stamp, now_ms)?;
+        self.append_built(&bytes, None, Origin::Coordinator)
+    }
+}

@@ -1,0 +1,134 @@
+//! Histories of many concurrent clients through kills, power cuts and broken disks, and the checker that judges them.
+//!
+//! Each seed is one history. `KLOG_HISTORY_SEED` plays that one alone, `KLOG_HISTORIES` says how many; the long run
+//! (`KLOG_TEST_LONG`) plays 1,000. What has a finding is written to `target/histories/`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod carrier;
+mod check;
+mod daemon;
+mod history;
+mod layers;
+mod members;
+mod node;
+mod planted;
+mod producers;
+mod readers;
+mod simulated;
+mod transactions;
+mod world;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use check::{Anomaly, Finding};
+use history::Op;
+
+fn long() -> bool {
+    std::env::var_os("KLOG_TEST_LONG").is_some_and(|value| !value.is_empty())
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| value.parse().unwrap())
+}
+
+/// The seeds to play: the one asked for, or so many from a random one on.
+fn seeds(short: u64, full: u64) -> std::ops::Range<u64> {
+    if let Some(seed) = number("KLOG_HISTORY_SEED") {
+        return seed..seed + 1;
+    }
+    let count = number("KLOG_HISTORIES").unwrap_or(if long() { full } else { short });
+    let first = u64::from(fastrand::u32(..)) << 16;
+    first..first + count
+}
+
+/// Writes a history down for people and answers where.
+fn keep(what: &str, seed: u64, history: &[Op], findings: &[Finding]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/histories");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("{what}-{seed}.txt"));
+    let mut text = check::summary(findings);
+    for finding in findings {
+        writeln!(text, "{:?}: {}", finding.what, finding.detail).unwrap();
+    }
+    for op in history {
+        writeln!(text, "{op:?}").unwrap();
+    }
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn histories_over_the_simulated_disk_hold() {
+    let mut bad = Vec::new();
+    for seed in seeds(20, 1000) {
+        let (history, findings) = simulated::play(seed, &simulated::Sound);
+        if !findings.is_empty() {
+            let path = keep("simulated", seed, &history, &findings);
+            println!("seed {seed}, see {}:\n{}", path.display(), check::summary(&findings));
+            bad.push(seed);
+        }
+    }
+    assert!(bad.is_empty(), "repeat with KLOG_HISTORY_SEED: {bad:?}");
+}
+
+#[test]
+fn histories_over_the_daemon_hold() {
+    let (histories, rounds) = if long() { (10, 10) } else { (1, 5) };
+    let mut bad = Vec::new();
+    for seed in seeds(histories, histories) {
+        let (history, findings) = daemon::play(seed, rounds);
+        if !findings.is_empty() {
+            let path = keep("daemon", seed, &history, &findings);
+            println!("seed {seed}, see {}:\n{}", path.display(), check::summary(&findings));
+            bad.push(seed);
+        }
+    }
+    assert!(bad.is_empty(), "repeat with KLOG_HISTORY_SEED: {bad:?}");
+}
+
+/// Plays histories with a planted bug until one of `signs` is found: within as many as a short run has.
+#[track_caller]
+fn is_found(name: &str, plant: &impl simulated::Plant, signs: &[Anomaly]) {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in seeds(20, 20) {
+        let (_, findings) = simulated::play(seed, plant);
+        seen.extend(findings.iter().map(|finding| finding.what));
+        if signs.iter().any(|sign| seen.contains(sign)) {
+            println!("{name}: found with seed {seed}: {seen:?}");
+            return;
+        }
+    }
+    panic!("{name} is not found; only {seen:?}");
+}
+
+#[test]
+fn a_skipped_sync_is_found() {
+    is_found(
+        "sync skipped",
+        &planted::SyncSkipped,
+        &[Anomaly::LostWrite, Anomaly::UnseenWrite, Anomaly::Vanished],
+    );
+}
+
+#[test]
+fn a_lost_marker_is_found() {
+    let signs = [Anomaly::TornTransaction, Anomaly::Stuck, Anomaly::AbortedRead];
+    is_found("marker lost", &planted::MarkerLost, &signs);
+}
+
+#[test]
+fn a_high_watermark_before_the_sync_is_found() {
+    let signs = [Anomaly::Vanished, Anomaly::InconsistentOffset];
+    is_found("high watermark before sync", &planted::WatermarkBeforeSync, &signs);
+}
+
+#[test]
+fn fencing_that_is_off_is_found() {
+    is_found("fencing off", &planted::FencingOff, &[Anomaly::Unfenced]);
+}
+
+#[test]
+fn a_duplicate_check_that_is_off_is_found() {
+    is_found("duplicate check off", &planted::DuplicateCheckOff, &[Anomaly::Duplicate]);
+}
