@@ -148,7 +148,7 @@ fn a_skipped_sync_is_found() {
 
 #[test]
 fn a_lost_marker_is_found() {
-    let signs = [Anomaly::TornTransaction, Anomaly::Stuck, Anomaly::AbortedRead];
+    let signs = [Anomaly::TornTransaction, Anomaly::Stuck];
     is_found("marker lost", &planted::MarkerLost, &signs);
 }
 
