@@ -429,6 +429,11 @@ impl Segment {
         *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted { entries, written };
     }
 
+    /// What the segment's `.txnindex` holds is read when it is asked for.
+    pub(super) fn unload_aborted(&self) {
+        *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted::default();
+    }
+
     /// Forgets transactions whose markers a cut took away.
     pub(super) fn cut_aborted(&self, end: i64) {
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -470,8 +475,9 @@ impl Segment {
         Ok(Some(answer))
     }
 
-    /// Writes what the `.txnindex` lacks; a segment without aborted transactions has none. With `durable` it is synced.
-    pub(super) fn write_aborted(&self, durable: bool) -> Result<(), StorageError> {
+    /// Replaces the `.txnindex` where it lacks entries, synced before it takes the old one's place: what was durable in
+    /// that must stay so. A segment without aborted transactions has none.
+    pub(super) fn write_aborted(&self) -> Result<(), StorageError> {
         // Held while the file is written by its path, which may be another segment's once this one is gone.
         let _stays = held(&self.slot);
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -485,7 +491,7 @@ impl Segment {
         let (path, disk) = (self.path("txnindex"), self.files.disk().as_ref());
         let count = entries.len();
         if count > 0 {
-            replace_raw(disk, &path, &aborted::encode(entries), durable)?;
+            replace_raw(disk, &path, &aborted::encode(entries), true)?;
         } else {
             match disk.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -14,4 +14,5 @@ mod refusals;
 mod rig;
 mod sasl;
 mod topics;
+mod transactions;
 mod upkeep;

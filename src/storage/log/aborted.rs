@@ -74,7 +74,7 @@ impl Log {
         entries.retain(|entry| entry.last_offset >= wanted.base);
         wanted.set_aborted(entries.clone(), None);
         // On a full disk they stay in memory only: reading must not depend on room to write.
-        let _ = wanted.write_aborted(false);
+        let _ = wanted.write_aborted();
         Ok(entries)
     }
 }

@@ -210,7 +210,6 @@ impl Log {
         }
         // Index files can be made again from the log: a failure (a full disk) must not stop the append.
         let _ = old.write_indexes(true, false);
-        let _ = old.write_aborted(false);
         old.end_growing();
         let active = Segment::growing(self.folder.files(), &self.dir, base);
         active.adopt(Arc::clone(&file));
@@ -259,7 +258,6 @@ impl Log {
             }
             last.cut_indexes(position, offset);
             last.cut_aborted(offset);
-            let _ = last.write_aborted(false);
         }
         self.transactions.cut(offset);
         // Newest first, so that a crash in between leaves no gap.

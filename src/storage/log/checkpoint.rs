@@ -73,15 +73,15 @@ impl Log {
                 }
             }
         }
-        // Unlike the others these can not be told to be missing: they are there, or the recovery point stays.
+        // Nobody could tell that one of these is missing: they are there, or the recovery point stays.
         for segment in &taken.unindexed {
-            segment.write_aborted(durable)?;
+            segment.write_aborted()?;
         }
         if let Some(text) = &taken.epochs {
             replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
         }
         taken.active.write_indexes(false, durable)?;
-        taken.active.write_aborted(durable)
+        taken.active.write_aborted()
     }
 
     /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
