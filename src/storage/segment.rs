@@ -108,17 +108,6 @@ struct Aborted {
     written: Option<usize>,
 }
 
-/// When a file that is written is safe from a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sure {
-    /// At once: it is synced.
-    Now,
-    /// When the caller has synced the whole disk, before the file counts.
-    Soon,
-    /// Perhaps never.
-    Never,
-}
-
 impl Segment {
     /// A segment of `folder` that holds `size` bytes of whole batches, the last of which ends before `end`.
     pub(super) fn closed(files: &Arc<Files>, folder: &Path, base: i64, size: u64, end: i64) -> Arc<Self> {
@@ -440,6 +429,11 @@ impl Segment {
         *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted { entries, written };
     }
 
+    /// What the segment's `.txnindex` holds is read when it is asked for.
+    pub(super) fn unload_aborted(&self) {
+        *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted::default();
+    }
+
     /// Forgets transactions whose markers a cut took away.
     pub(super) fn cut_aborted(&self, end: i64) {
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -481,9 +475,9 @@ impl Segment {
         Ok(Some(answer))
     }
 
-    /// Writes what the `.txnindex` lacks; a segment without aborted transactions has none. What was not made sure counts as
-    /// not written: nothing tells a file that a power cut shortened, or took away, from one that is as it should be.
-    pub(super) fn write_aborted(&self, how: Sure) -> Result<(), StorageError> {
+    /// Replaces the `.txnindex` where it lacks entries, synced before it takes the old one's place: what was durable in
+    /// that must stay so. A segment without aborted transactions has none.
+    pub(super) fn write_aborted(&self) -> Result<(), StorageError> {
         // Held while the file is written by its path, which may be another segment's once this one is gone.
         let _stays = held(&self.slot);
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -497,19 +491,17 @@ impl Segment {
         let (path, disk) = (self.path("txnindex"), self.files.disk().as_ref());
         let count = entries.len();
         if count > 0 {
-            replace_raw(disk, &path, &aborted::encode(entries), how == Sure::Now)?;
+            replace_raw(disk, &path, &aborted::encode(entries), true)?;
         } else {
             match disk.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 done => done.map_err(StorageError::io("removing", &path))?,
             }
-            if let (Sure::Now, Some(folder)) = (how, path.parent()) {
+            if let Some(folder) = path.parent() {
                 disk.sync_dir(folder).map_err(StorageError::io("syncing", folder))?;
             }
         }
-        if how != Sure::Never {
-            aborted.written = Some(count);
-        }
+        aborted.written = Some(count);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::{Core, Log, Writer};
 use crate::storage::checkpoint::replace_raw;
 use crate::storage::disk::Mode;
 use crate::storage::folder::Entry;
-use crate::storage::segment::{Segment, Sure, file_name};
+use crate::storage::segment::{Segment, file_name};
 use crate::storage::{StorageError, epochs, held};
 
 /// Snapshots of producers kept besides the newest (an older one serves when the newest is not whole).
@@ -62,7 +62,6 @@ impl Log {
         // Files are written by path below: the log must not be deleted, and its name given away, meanwhile.
         let _stays = held(&self.loading);
         self.sync()?;
-        let sure = if durable { Sure::Now } else { Sure::Soon };
         let disk = self.folder.disk();
         for segment in taken.unindexed.iter().filter(|_| durable) {
             for extension in ["index", "timeindex"] {
@@ -74,15 +73,15 @@ impl Log {
                 }
             }
         }
-        // Unlike the others these can not be told to be missing: they are there, or the recovery point stays.
+        // Nobody could tell that one of these is missing: they are there, or the recovery point stays.
         for segment in &taken.unindexed {
-            segment.write_aborted(sure)?;
+            segment.write_aborted()?;
         }
         if let Some(text) = &taken.epochs {
             replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
         }
         taken.active.write_indexes(false, durable)?;
-        taken.active.write_aborted(sure)
+        taken.active.write_aborted()
     }
 
     /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
