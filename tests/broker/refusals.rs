@@ -10,12 +10,13 @@ use klog::wire::messages::{
     add_offsets_to_txn, add_partitions_to_txn, alter_configs, alter_partition_reassignments,
     alter_replica_log_dirs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_acls,
     create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
-    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_topic_partitions, describe_transactions, describe_user_scram_credentials,
-    elect_leaders, end_txn, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
-    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    list_transactions, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-    sasl_authenticate, sasl_handshake, sync_group, txn_offset_commit, update_features, write_txn_markers,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, describe_transactions,
+    describe_user_scram_credentials, elect_leaders, end_txn, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, list_transactions, metadata, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, sasl_authenticate, sasl_handshake, sync_group, txn_offset_commit,
+    update_features, write_txn_markers,
 };
 
 use crate::access::{ENFORCED, anonymous, call, describe_all, own};
@@ -358,9 +359,11 @@ async fn told_of_transactions(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode 
                 transactions: vec![transaction],
                 ..Default::default()
             };
-            assert_eq!(call(rig, peer, &as_broker, 5).await.error_code, CLUSTER);
-            call(rig, peer, &request, 3).await.results_by_topic_v3_and_below[0].results_by_partition[0]
-                .partition_error_code
+            let answer = call(rig, peer, &request, 3).await;
+            let told = answer.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code;
+            let refused = told == ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+            assert_eq!(call(rig, peer, &as_broker, 5).await.error_code == CLUSTER, refused);
+            told
         }
         ApiKey::AddOffsetsToTxn => {
             let request = add_offsets_to_txn::AddOffsetsToTxnRequest {

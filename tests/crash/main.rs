@@ -10,6 +10,7 @@ mod model;
 mod power;
 mod real;
 mod support;
+mod transactions;
 
 use support::*;
 

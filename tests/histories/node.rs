@@ -13,7 +13,7 @@ use klog::broker::api::{self, Outcome, Part, Reply};
 use klog::broker::settings::Settings;
 use klog::broker::{Broker, BrokerOptions, Peer};
 use klog::model::time::Clock;
-use klog::record::Batch;
+use klog::record::{Batch, HEADER_LEN};
 use klog::storage::disk::{Disk, Mode, read_exact_at};
 use klog::storage::sim::SimDisk;
 use klog::wire::frame;
@@ -182,8 +182,8 @@ impl Node {
             rest = behind;
         }
         let (at, header) = draws.choice(&data)?;
-        // Behind what the checksum leaves out, and not in the length.
-        let byte = at + draws.usize(21..header.size());
+        // In the records: a header that says other offsets would be another fault.
+        let byte = at + draws.usize(HEADER_LEN..header.size());
         self.disk.flip_bit(&path, byte, draws.u8(0..8));
         Some((log, header.base_offset..header.next_offset()))
     }

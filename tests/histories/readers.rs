@@ -76,7 +76,12 @@ impl Client {
         let done = |kind| self.world.recorder.done(self.process, invoked, Outcome::Ok, kind);
         match data.error_code {
             ErrorCode::NONE => {
-                let (records, next) = records(data, from, how.committed);
+                let (records, next, damaged) = records(data, from, how.committed);
+                if let Some(offsets) = damaged {
+                    let next = offsets.end;
+                    done(Kind::Damaged { log, offsets: from.max(offsets.start)..next });
+                    return Some(Given { records: Vec::new(), next, high: i64::MAX });
+                }
                 let Reading { reader, committed, last, txn, .. } = how;
                 let (high, stable) = (data.high_watermark, data.last_stable_offset);
                 let stable = if stable < 0 { high } else { stable };
@@ -110,8 +115,13 @@ impl Client {
     }
 }
 
-/// The records of an answer from `from` on, and where to go on, as consumers do it.
-fn records(data: &PartitionData, from: i64, committed: bool) -> (Vec<(i64, Value)>, i64) {
+/// The records of an answer from `from` on, and where to go on, as consumers do it. A batch with a wrong checksum ends
+/// the reading before it; where it is the first, its offsets are the third part.
+fn records(
+    data: &PartitionData,
+    from: i64,
+    committed: bool,
+) -> (Vec<(i64, Value)>, i64, Option<std::ops::Range<i64>>) {
     let mut aborted: Vec<_> = data.aborted_transactions.iter().flatten().collect();
     aborted.sort_by_key(|txn| txn.first_offset);
     let mut aborted = aborted.into_iter().peekable();
@@ -121,6 +131,10 @@ fn records(data: &PartitionData, from: i64, committed: bool) -> (Vec<(i64, Value
     while let Ok(Some((batch, behind))) = Batch::split_first(rest) {
         rest = behind;
         let header = batch.header();
+        if !batch.crc_ok() {
+            let damaged = (next == from).then(|| header.base_offset..header.next_offset());
+            return (found, next, damaged);
+        }
         next = next.max(header.next_offset());
         while let Some(txn) = aborted.next_if(|txn| txn.first_offset <= header.last_offset()) {
             passed_over.insert(txn.producer_id);
@@ -145,7 +159,7 @@ fn records(data: &PartitionData, from: i64, committed: bool) -> (Vec<(i64, Value
             }
         }
     }
-    (found, next)
+    (found, next, None)
 }
 
 /// Follows all partitions from their beginning, and begins again now and then.

@@ -139,6 +139,7 @@ def prepare(pair):
         for side in pair.sides:
             stored(pair, side, body)
     until_well(pair, "FindCoordinator", 3, {"key": "g", "keyType": 0})
+    until_well(pair, "FindCoordinator", 3, {"key": "t", "keyType": 1})
     # The first producer id of a fresh Kafka is not there at once.
     until_well(pair, "InitProducerId", 2, {"transactionalId": None, "transactionTimeoutMs": 60_000})
     offset = {"partitionIndex": 0, "committedOffset": 5, "committedMetadata": "a note"}

@@ -40,15 +40,15 @@ MEANT = [
     ("DescribeConfigs", r"some of a broker", "node.id stands in Kafka's file of settings"),
     ("Metadata", r"without a name or an id", "a server error of Kafka's"),
     ("IncrementalAlterConfigs", r"an operation that is none", "a server error of Kafka's"),
+    ("AddPartitionsToTxn", r"no transactions|.* too many", "Kafka never answers a request without any transaction"),
     (
         "DescribeAcls",
         r".*",
         "klog takes rules before anybody must authenticate; Kafka without an authoriser takes none, and closes at a kind it does not know",
     ),
     ("ConsumerGroupHeartbeat", r"joining|going on", "Kafka's epochs of a new group begin one higher"),
-    ("Metadata", r".* too many", "version 0 lists all topics, and Kafka has __transaction_state too"),
-    ("DescribeTopicPartitions", r".* too many", "it lists all topics, and Kafka has __transaction_state too"),
-    ("ListConfigResources", r".* too many", "it lists all topics, and Kafka has __transaction_state too"),
+    ("Metadata", r".* too many", "version 0 lists all topics, and internal ones have other numbers of partitions"),
+    ("DescribeTopicPartitions", r".* too many", "it lists all topics, and internal ones have other numbers of partitions"),
     ("CreateAcls", r".*", "as above"),
     ("DeleteAcls", r".*", "as above"),
 ]

@@ -287,20 +287,21 @@ impl Log {
         if from < end {
             self.replay_batches(core, &mut writer, (from, producers_from, epochs_from), &mut aborted)?;
         }
-        self.load_aborted(core, &mut writer, found, producers_from, &aborted)?;
+        self.load_aborted(core, &mut writer, found, (producers_from, trusted), &aborted)?;
         self.transactions.begin(writer.producers.open_transactions());
         let expiration_ms = self.settings().producer_expiration_ms;
         writer.producers.expire(self.folder.clock().wall_ms(), expiration_ms);
         Ok(())
     }
 
-    /// The aborted transactions of each segment: of its file where no replay went, of the replay behind `from`.
+    /// The aborted transactions of each segment: of its file where no replay went, of the replay behind `from`. A file of
+    /// what lies behind `trusted` may be right and yet not be synced.
     fn load_aborted(
         &self,
         core: &Core,
         writer: &mut Writer,
         found: &Found,
-        from: i64,
+        (from, trusted): (i64, i64),
         replayed: &[AbortedEntry],
     ) -> Result<(), StorageError> {
         let disk = self.folder.disk().as_ref();
@@ -328,7 +329,8 @@ impl Log {
             });
             entries.extend(here);
             let same = aborted::encode(&entries) == bytes;
-            let written = (same && (has_file || entries.is_empty())).then_some(entries.len());
+            let sure = same && segment.end() <= trusted && (has_file || entries.is_empty());
+            let written = sure.then_some(entries.len());
             segment.set_aborted(entries, written);
             if written.is_none() && !growing {
                 writer.unindexed.push(Arc::clone(segment));
