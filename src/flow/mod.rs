@@ -42,8 +42,8 @@ pub struct Job {
     /// End when everything that is there now was carried, instead of following.
     pub once: bool,
     /// What comes of records and the positions behind them are committed together, in transactions: from topics to
-    /// topics only.
-    pub exactly_once: bool,
+    /// topics only. The transactional id of this run, which no other may have at the same time.
+    pub exactly_once: Option<String>,
     /// What becomes of bad records.
     pub on_error: OnError,
     /// Worker threads at most; 0 is one for each core.

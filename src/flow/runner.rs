@@ -131,7 +131,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             () = hung_up(lines.as_ref()) => return Ok(None),
             topics = source::topics(client, &job.source, job.once, host) => topics?,
         };
-        let mut producer = together::producer(client, &job.group, job.exactly_once).await?;
+        let mut producer = together::producer(client, job.exactly_once.as_deref()).await?;
         let (mut targets, mut limits) = (Vec::new(), Vec::new());
         for name in job.pipeline.targets() {
             let topic = if name == STREAM { None } else { Some(producer.topic(name).await?) };
@@ -150,7 +150,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         };
         Ok(Some(Self {
             client: client.clone(),
-            job: Plan { source, group, once, exactly_once },
+            job: Plan { source, group, once, exactly_once: exactly_once.is_some() },
             host,
             lines,
             shared,

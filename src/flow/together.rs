@@ -14,12 +14,9 @@ use crate::model::id::TopicPartition;
 
 /// The producer of a run. Every run has an id of its own: members of one group must not fence each other, and what the
 /// group went on without is refused by its positions (KIP-447).
-pub(super) async fn producer(client: &Client, group: &str, once: bool) -> Result<Producer, FlowError> {
-    if !once {
-        return Ok(Producer::new(client).await?);
-    }
-    let id = format!("klog-pipeline-{group}-{:016x}", fastrand::u64(..));
-    let mut producer = Producer::transactional(client, &id).await?;
+pub(super) async fn producer(client: &Client, id: Option<&str>) -> Result<Producer, FlowError> {
+    let Some(id) = id else { return Ok(Producer::new(client).await?) };
+    let mut producer = Producer::transactional(client, id).await?;
     producer.begin()?;
     Ok(producer)
 }

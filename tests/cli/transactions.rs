@@ -106,7 +106,7 @@ fn pieces_by_records_and_by_time() {
     until("the second piece is committed", || read() == "a\nb\n");
     going.signal(Signal::SIGTERM);
     assert_eq!(going.done().status, 143);
-    let script = "exec klog produce u --txn timed --txn-every 1h < <(echo c; exec sleep 60 2>&-)";
+    let script = "exec klog produce u --txn timed --txn-every 5m < <(echo c; exec sleep 60 2>&-)";
     let going = world.sh(script).spawn();
     until("the transaction is open", || state(&world, "timed") == "Ongoing");
     going.signal(Signal::SIGTERM);
@@ -184,6 +184,7 @@ fn wrong_flags_of_transactions_are_named() {
         (&["--txn-every", "soon"], "--txn-every"),
         (&["--txn", "x", "--txn-timeout", "0s"], "--txn-timeout"),
         (&["--txn", "x", "--acks", "1"], "acks=all"),
+        (&["--txn-every", "1h"], "--txn-timeout"),
         (&["--txn-timeout", "1m"], "--txn"),
     ] {
         let done = world.klog(&[&["produce", "t"], arguments].concat()).done();
@@ -210,4 +211,54 @@ fn a_broker_that_goes_away_leaves_the_abort_to_its_time_out() {
     assert_eq!(state(&world, "orphan"), "Ongoing");
     world.sh("echo b | klog produce t --txn orphan").ok();
     assert_eq!(world.klog(&["consume", "t", "-e"]).ok(), "b\n");
+}
+
+#[test]
+fn a_pipeline_carries_each_record_once_through_kills() {
+    let world = World::new();
+    let count = 30_000;
+    world.klog(&["topic", "create", "in", "out", "-p", "3"]).ok();
+    world.sh(&format!("seq {count} | klog produce in --partitioner round-robin")).ok();
+    let run = [
+        "pipeline",
+        "run",
+        "--from",
+        "in",
+        "--to",
+        "out",
+        "--jq",
+        ". * 10",
+        "-g",
+        "once",
+        "--exactly-once",
+        "-X",
+        "transaction.timeout.ms=1000",
+        "-X",
+        "session.timeout.ms=6000",
+        "-X",
+        "heartbeat.interval.ms=500",
+        "-X",
+        "auto.commit.interval.ms=50",
+    ];
+    let read = || world.klog(&["consume", "out", "-e"]).ok().lines().count();
+    for part in [1, 5] {
+        // Two members: one is killed, one is stopped.
+        let (killed, stopped) = (world.klog(&run).spawn(), world.klog(&run).spawn());
+        until("something is carried", || read() >= part * count / 10);
+        killed.signal(Signal::SIGKILL);
+        stopped.signal(Signal::SIGTERM);
+        assert_eq!(killed.done().status, 137);
+        let done = stopped.done();
+        assert_eq!(done.status, 143, "{}", done.stderr_text());
+    }
+    world.klog(&[&run[..], &["--once"]].concat()).ok();
+    // What the killed one left open holds the end until its time-out.
+    until("nothing is open any more", || read() >= count);
+    let out = world.klog(&["consume", "out", "-e"]).ok();
+    let mut numbers: Vec<u64> = out.lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    let wanted: Vec<u64> = (1..=count as u64).map(|number| number * 10).collect();
+    assert!(numbers == wanted, "{} of {count} records", numbers.len());
+    let refused = world.klog(&["pipeline", "run", "--from", "in", "--to", "-", "--exactly-once"]).done();
+    assert_eq!(refused.status, 2, "{}", refused.stderr_text());
 }

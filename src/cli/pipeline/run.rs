@@ -46,8 +46,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let on_error = spec.on_error.clone();
     let (once, threads) = (args.once, args.threads.map_or(0, usize::from));
     let pipeline = Pipeline::new(spec);
-    let exactly_once = args.exactly_once;
-    if exactly_once {
+    let id = || format!("klog-pipeline-{group}-{:016x}", fastrand::u64(..));
+    let exactly_once = args.exactly_once.then(id);
+    if exactly_once.is_some() {
         if matches!(source, Source::Stdin) || pipeline.targets().iter().any(|target| target == STREAM) {
             return Err(Failure::usage(
                 "--exactly-once: what stdin gave and stdout took can not be taken back",

@@ -73,8 +73,15 @@ impl Transactions {
         let timeout = options.transaction_timeout.unwrap_or(match every {
             Every::Input => WHOLE,
             Every::Records(_) => DEFAULT_TIMEOUT,
-            Every::Time(long) => (long * 2).max(DEFAULT_TIMEOUT),
+            Every::Time(long) => long.saturating_mul(2).clamp(DEFAULT_TIMEOUT, WHOLE),
         });
+        if let Every::Time(long) = every
+            && long >= timeout
+        {
+            let open = show_duration(timeout);
+            let what = format!("--txn-every {}: a transaction may be open for {open}", show_duration(long));
+            return Err(Failure::usage(what, "take less, or allow more with --txn-timeout"));
+        }
         options.transaction_timeout = Some(timeout);
         let id = args.txn.clone().filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| format!("klog-{:032x}", fastrand::u128(..)));
