@@ -356,6 +356,11 @@ pub(crate) async fn worker(mut client: Client, number: u64, group: &'static str)
         let gone_on = match step {
             None => true,
             Some(Step::Over) => false,
+            // It dies in the middle: what it left open is ended by its next incarnation.
+            Some(_) if client.random.u8(0..20) == 0 => {
+                member = Member::new(&mut client, group, &["in"]);
+                false
+            }
             Some(step) => {
                 let commit = step == Step::Done && client.random.u8(0..8) > 0;
                 producer.end(&mut client, txn, commit, TRIES).await && commit
