@@ -4,8 +4,9 @@
 use klog::broker::{Broker, BrokerOptions};
 use klog::client::admin::{NewTopic, OffsetSpec};
 use klog::client::consumer::{Consumer, Event, Position};
-use klog::client::group::{Committed, GroupEvent, Member};
-use klog::client::producer::{Producer, Pushed};
+use klog::client::group::{Committed, GroupEvent, GroupMetadata, Member};
+use klog::client::options::Isolation;
+use klog::client::producer::{Producer, Pushed, Topic};
 use klog::client::{Address, Client, ClientError, ClientOptions};
 use klog::model::id::TopicPartition;
 use klog::net::Listener;
@@ -13,9 +14,11 @@ use klog::record::{Codec, Decompressor, Header};
 use klog::server::{ListenerOptions, Server, ServerOptions};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -363,4 +366,324 @@ fn members_divide_the_partitions_and_take_over() {
             },
         );
     }
+}
+
+/// Everything of a topic, by isolation level, sorted.
+async fn seen(client: &Client, topic: &str, isolation: Isolation) -> Vec<String> {
+    let mut options = client.options().clone();
+    options.isolation = isolation;
+    let client = Client::connect(options).await.unwrap();
+    let mut all: Vec<String> = read(&client, topic, Position::Start).await.into_values().flatten().collect();
+    all.sort();
+    all
+}
+
+async fn push(producer: &mut Producer, topic: Topic, values: std::ops::Range<u32>) {
+    for number in values {
+        let key = number.to_be_bytes();
+        let value = format!("{number:04}");
+        if producer.push(topic, None, 1, Some(&key), Some(value.as_bytes()), &[]).unwrap() == Pushed::Full {
+            producer.ready().await.unwrap();
+        }
+    }
+}
+
+fn numbers(ranges: &[std::ops::Range<u32>]) -> Vec<String> {
+    ranges.iter().flat_map(|range| range.clone().map(|number| format!("{number:04}"))).collect()
+}
+
+#[test]
+fn committed_transactions_are_seen_whole_and_aborted_ones_not_at_all() {
+    run(
+        |options| options.batch_bytes = 2000,
+        async |client| {
+            let name = topic(&client, 3, &[]).await;
+            let mut producer = Producer::transactional(&client, &name).await.unwrap();
+            let target = producer.topic(&name).await.unwrap();
+            let outside = producer.push(target, None, 1, None, Some(b"x"), &[]);
+            assert!(matches!(outside, Err(ClientError::Transaction(_))), "{outside:?}");
+            // Nothing in it: nothing is said to the broker.
+            producer.begin().unwrap();
+            producer.commit().await.unwrap();
+            for (round, commit) in [true, false, true, true, false, false, true].into_iter().enumerate() {
+                let first = round as u32 * 1000;
+                producer.begin().unwrap();
+                assert!(producer.begin().is_err());
+                push(&mut producer, target, first..first + 400).await;
+                if commit {
+                    producer.commit().await.unwrap();
+                } else {
+                    if round != 1 {
+                        producer.flush().await.unwrap();
+                    }
+                    producer.abort().await.unwrap();
+                }
+            }
+            assert_eq!(producer.progress().committed, 1600);
+            let wanted = numbers(&[0..400, 2000..2400, 3000..3400, 6000..6400]);
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, wanted);
+            assert!(seen(&client, &name, Isolation::ReadUncommitted).await.len() >= 2400);
+            let described =
+                client.describe_transactions(std::slice::from_ref(&name)).await.remove(0).unwrap();
+            assert_eq!((described.state.as_str(), described.partitions.len()), ("CompleteCommit", 0));
+        },
+    );
+}
+
+#[test]
+fn an_open_transaction_holds_the_end_and_is_told_of() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 1, &[]).await;
+            let partition = TopicPartition::new(name.as_str(), 0);
+            let mut producer = Producer::transactional(&client, &name).await.unwrap();
+            let target = producer.topic(&name).await.unwrap();
+            producer.begin().unwrap();
+            push(&mut producer, target, 0..10).await;
+            producer.flush().await.unwrap();
+            produce(&client, &name, ["late".to_owned()]).await;
+            assert!(seen(&client, &name, Isolation::ReadCommitted).await.is_empty());
+            assert_eq!(seen(&client, &name, Isolation::ReadUncommitted).await.len(), 11);
+            let found = client.describe_transactions(std::slice::from_ref(&name)).await.remove(0).unwrap();
+            assert!(found.is_open() && found.started_ms.is_some(), "{found:?}");
+            assert_eq!(found.partitions, std::slice::from_ref(&partition));
+            let known = client.describe_producers(&[partition]).await.remove(0).unwrap();
+            let open: Vec<_> = known.iter().filter(|one| one.first_offset == Some(0)).collect();
+            assert_eq!(open.iter().map(|one| one.producer_id).collect::<Vec<_>>(), [found.producer_id]);
+            let states = ["Ongoing".to_owned()];
+            let listed = client.list_transactions(&states, &[found.producer_id], None).await.unwrap();
+            assert_eq!(listed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [name.as_str()]);
+            // Taken over from outside, as by an admin.
+            client.abort_transaction(&name, found.timeout_ms).await.unwrap();
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, ["late"]);
+            let error = producer.commit().await.unwrap_err();
+            assert!(!matches!(error, ClientError::CommitUnknown { .. }), "{error}");
+            let error = producer.abort().await.unwrap_err();
+            assert_eq!(error.code().unwrap().name(), "PRODUCER_FENCED", "{error}");
+            assert!(producer.begin().is_err());
+            let missing = client.describe_transactions(&["no-such-id".to_owned()]).await.remove(0);
+            assert_eq!(missing.unwrap_err().code().unwrap().name(), "TRANSACTIONAL_ID_NOT_FOUND");
+        },
+    );
+}
+
+#[test]
+fn a_later_producer_of_the_id_fences_the_earlier_one() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 2, &[]).await;
+            let mut first = Producer::transactional(&client, &name).await.unwrap();
+            let target = first.topic(&name).await.unwrap();
+            first.begin().unwrap();
+            push(&mut first, target, 0..100).await;
+            first.flush().await.unwrap();
+            let mut second = Producer::transactional(&client, &name).await.unwrap();
+            let other = second.topic(&name).await.unwrap();
+            second.begin().unwrap();
+            push(&mut second, other, 1000..1100).await;
+            second.commit().await.unwrap();
+            push(&mut first, target, 100..200).await;
+            assert!(first.commit().await.is_err());
+            assert!(first.commit().await.is_err());
+            assert_eq!(first.abort().await.unwrap_err().code().unwrap().name(), "PRODUCER_FENCED");
+            assert!(first.commit().await.is_err());
+            second.begin().unwrap();
+            push(&mut second, other, 1100..1110).await;
+            second.commit().await.unwrap();
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, numbers(&[1000..1110]));
+        },
+    );
+}
+
+#[test]
+fn after_an_error_there_is_no_commit_and_after_the_abort_there_is() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 1, &[("max.message.bytes", "3000")]).await;
+            let mut producer = Producer::transactional(&client, &name).await.unwrap();
+            let target = producer.topic(&name).await.unwrap();
+            for (round, sent) in [(0, false), (1, true), (2, true)] {
+                let first = round * 1000;
+                producer.begin().unwrap();
+                push(&mut producer, target, first..first + 10).await;
+                if sent {
+                    producer.flush().await.unwrap();
+                }
+                let error = match round {
+                    0 | 1 => producer.push(target, None, 1, None, Some(&[b'x'; 4000]), &[]).unwrap_err(),
+                    _ => {
+                        let whom = GroupMetadata {
+                            generation: 7,
+                            member_id: "nobody".to_owned(),
+                            ..GroupMetadata::of(&name)
+                        };
+                        let offsets = [(TopicPartition::new(name.as_str(), 0), Committed::at(3))];
+                        producer.send_offsets(&whom, &offsets).await.unwrap_err()
+                    }
+                };
+                assert_eq!(producer.commit().await.unwrap_err(), error);
+                assert_eq!(producer.flush().await.unwrap_err(), error);
+                producer.abort().await.unwrap();
+                assert_eq!(producer.commit().await, Err(ClientError::Transaction("no transaction is open")));
+            }
+            producer.begin().unwrap();
+            push(&mut producer, target, 5000..5010).await;
+            producer.commit().await.unwrap();
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, numbers(&[5000..5010]));
+        },
+    );
+}
+
+/// Waits for the positions: a commit is answered before its markers are written.
+async fn kept(client: &Client, group: &str, wanted: &[(TopicPartition, Committed)]) {
+    while client.group_offsets(group).await.unwrap() != wanted {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn positions_count_with_their_transaction() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 2, &[]).await;
+            let partition = TopicPartition::new(name.as_str(), 1);
+            let at = |offset| [(partition.clone(), Committed::at(offset))];
+            let mut producer = Producer::transactional(&client, &name).await.unwrap();
+            let target = producer.topic(&name).await.unwrap();
+            let group = GroupMetadata::of(&format!("g-{name}"));
+            // Positions alone, then with records.
+            producer.begin().unwrap();
+            producer.send_offsets(&group, &at(5)).await.unwrap();
+            producer.commit().await.unwrap();
+            kept(&client, &group.group, &at(5)).await;
+            for (offset, commit) in [(6, false), (7, true), (8, false)] {
+                producer.begin().unwrap();
+                push(&mut producer, target, offset * 10..offset * 10 + 10).await;
+                producer.send_offsets(&group, &at(i64::from(offset))).await.unwrap();
+                if commit {
+                    producer.commit().await.unwrap()
+                } else {
+                    producer.abort().await.unwrap()
+                };
+            }
+            kept(&client, &group.group, &at(7)).await;
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, numbers(&[70..80]));
+            // As a member: with its generation, and no other.
+            let topics = [name.clone()];
+            let other = format!("m-{name}");
+            let mut member = Member::join(&client, &other, &topics).await.unwrap();
+            settle(&mut [&mut member], &mut [Vec::new()], &[2]).await;
+            producer.begin().unwrap();
+            producer.send_offsets(&member.metadata(), &at(9)).await.unwrap();
+            producer.commit().await.unwrap();
+            kept(&client, &other, &at(9)).await;
+            producer.begin().unwrap();
+            let stale = GroupMetadata { generation: member.metadata().generation - 1, ..member.metadata() };
+            let error = producer.send_offsets(&stale, &at(10)).await.unwrap_err();
+            assert_eq!(error.code().unwrap().name(), "ILLEGAL_GENERATION", "{error}");
+            producer.abort().await.unwrap();
+            assert_eq!(client.group_offsets(&other).await.unwrap(), at(9));
+            member.leave().await.unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_transaction_that_takes_too_long_is_over_and_the_producer_goes_on() {
+    run(
+        |options| options.transaction_timeout = Some(Duration::from_millis(500)),
+        async |client| {
+            let name = topic(&client, 1, &[]).await;
+            let mut producer = Producer::transactional(&client, &name).await.unwrap();
+            let target = producer.topic(&name).await.unwrap();
+            producer.begin().unwrap();
+            push(&mut producer, target, 0..10).await;
+            producer.flush().await.unwrap();
+            loop {
+                let found =
+                    client.describe_transactions(std::slice::from_ref(&name)).await.remove(0).unwrap();
+                if found.state == "CompleteAbort" {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            let error = producer.commit().await.unwrap_err();
+            assert!(!matches!(error, ClientError::CommitUnknown { .. }), "{error}");
+            producer.abort().await.unwrap();
+            producer.begin().unwrap();
+            push(&mut producer, target, 10..20).await;
+            producer.commit().await.unwrap();
+            assert_eq!(seen(&client, &name, Isolation::ReadCommitted).await, numbers(&[10..20]));
+        },
+    );
+}
+
+/// Passes everything on between a socket and the broker's; while it is mute, requests arrive and their answers do not:
+/// the connection ends instead.
+fn proxy(from: &Path, to: &Path, mute: Arc<AtomicBool>) {
+    let (listener, to) = (tokio::net::UnixListener::bind(from).unwrap(), to.to_owned());
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let broker = tokio::net::UnixStream::connect(&to).await.unwrap();
+            let mute = Arc::clone(&mute);
+            tokio::spawn(async move {
+                let ((mut asks, mut hears), (mut answers, mut takes)) =
+                    (client.into_split(), broker.into_split());
+                let back = async {
+                    let mut buffer = vec![0; 65536];
+                    while let Ok(len @ 1..) = answers.read(&mut buffer).await {
+                        if mute.load(Ordering::Relaxed) || hears.write_all(&buffer[..len]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    _ = tokio::io::copy(&mut asks, &mut takes) => {}
+                    () = back => {}
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_unknown_until_it_is_asked_again() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let klog = Klog::start();
+        let (socket, mute) = (klog.folder.path().join("proxy.sock"), Arc::new(AtomicBool::new(false)));
+        proxy(&socket, &klog.folder.path().join("klog.sock"), Arc::clone(&mute));
+        let mut options = ClientOptions::new(vec![Address::Unix(socket)]);
+        options.api_timeout = Duration::from_secs(1);
+        let client = Client::connect(options).await.unwrap();
+        let direct = Client::connect(ClientOptions::new(vec![klog.address()])).await.unwrap();
+        let name = topic(&direct, 1, &[]).await;
+        let mut producer = Producer::transactional(&client, &name).await.unwrap();
+        let target = producer.topic(&name).await.unwrap();
+        for round in 0..3 {
+            producer.begin().unwrap();
+            push(&mut producer, target, round * 10..round * 10 + 10).await;
+            producer.flush().await.unwrap();
+            mute.store(true, Ordering::Relaxed);
+            let error = producer.commit().await.unwrap_err();
+            assert!(matches!(error, ClientError::CommitUnknown { .. }), "{error}");
+            mute.store(false, Ordering::Relaxed);
+            if round < 2 {
+                // The broker says again what it has done.
+                producer.commit().await.unwrap();
+            } else {
+                let error = producer.abort().await.unwrap_err();
+                assert!(matches!(error, ClientError::CommitUnknown { .. }), "{error}");
+                assert!(producer.commit().await.is_err());
+            }
+        }
+        assert_eq!(producer.progress().committed, 20);
+        assert_eq!(seen(&direct, &name, Isolation::ReadCommitted).await, numbers(&[0..30]));
+        klog.stop().await;
+    });
 }

@@ -1,6 +1,7 @@
-//! The daemon killed with SIGKILL at random moments under load: what was acknowledged is there, once, in order.
+//! The daemon killed with SIGKILL at random moments under load: what was acknowledged is there, once, in order; where it
+//! compacts, the last value of every key.
 //!
-//! Ten rounds here, fifty with the long counts. The seed is printed; `KLOG_TEST_SEED` repeats it.
+//! A few rounds here, fifty with the long counts. The seed is printed; `KLOG_TEST_SEED` repeats it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs::File;
@@ -20,9 +21,15 @@ struct Daemon {
 
 impl Daemon {
     fn start(data: &Path) -> Self {
+        Self::with(data, &[])
+    }
+
+    /// With settings of the broker, `NAME=VALUE`.
+    fn with(data: &Path, settings: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(data.with_extension("log")).unwrap();
         let process = klog(data)
             .args(["broker", "run"])
+            .args(settings.iter().flat_map(|setting| ["-c", *setting]))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -144,4 +151,121 @@ fn acknowledged_records_survive_ten_kills() {
 #[ignore = "the long count: fifty kills"]
 fn acknowledged_records_survive_fifty_kills() {
     rounds(50);
+}
+
+/// Keys of the compacted topic; each comes in every round of updates.
+const KEYS: u64 = 2_000;
+
+/// A producer of updates until told to stop; answers how many were acknowledged, one after the other through all keys.
+fn updates(data: &Path, stop: &AtomicBool) -> u64 {
+    let mut process = klog(data)
+        .args(["produce", "c", "-K", ":", "-X", "delivery.timeout.ms=300000"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = BufWriter::new(process.stdin.take().unwrap());
+    let mut written = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..500 {
+            writeln!(input, "{}:{written:0100}", written % KEYS).unwrap();
+            written += 1;
+        }
+        input.flush().unwrap();
+        // About 10 MB a second: the cleaner has always something to do, and a read of everything ends.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(input);
+    let done = process.wait_with_output().unwrap();
+    assert!(done.status.success(), "the producer: {}", String::from_utf8_lossy(&done.stderr));
+    written
+}
+
+/// The last value of each key, and how many records there are.
+fn last_values(data: &Path) -> (std::collections::HashMap<u64, u64>, usize) {
+    let found = klog(data).args(["consume", "c", "-e", "-K", ":"]).output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let (mut last, mut records) = (std::collections::HashMap::new(), 0);
+    for line in String::from_utf8(found.stdout).unwrap().lines() {
+        let (key, value) = line.split_once(':').unwrap();
+        last.insert(key.parse().unwrap(), value.parse().unwrap());
+        records += 1;
+    }
+    (last, records)
+}
+
+/// Whether a compaction was in the middle of its work.
+fn half_compacted(data: &Path) -> bool {
+    std::fs::read_dir(data.join("c-0")).unwrap().any(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.ends_with(".cleaned") || name.contains("klog-swap")
+    })
+}
+
+fn compacting_rounds(count: u32) {
+    let seed =
+        std::env::var("KLOG_TEST_SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let settings = ["log.cleaner.backoff.ms=1", "log.segment.delete.delay.ms=1000"];
+    let mut daemon = Daemon::with(&data, &settings);
+    let configs = ["cleanup.policy=compact", "segment.bytes=1048576", "min.cleanable.dirty.ratio=0.01"];
+    let create = [&["topic", "create", "c"][..], &configs.map(|one| ["-c", one]).concat()].concat();
+    assert!(klog(&data).args(create).status().unwrap().success());
+    let stop = Arc::new(AtomicBool::new(false));
+    let producer = {
+        let (data, stop) = (data.clone(), stop.clone());
+        std::thread::spawn(move || updates(&data, &stop))
+    };
+    let (mut before, mut caught, mut most) = (std::collections::HashMap::new(), 0, 0);
+    for round in 0..count {
+        std::thread::sleep(Duration::from_millis(random.u64(100..1000)));
+        daemon.kill();
+        caught += u32::from(half_compacted(&data));
+        daemon = Daemon::with(&data, &settings);
+        let (now, records) = last_values(&data);
+        for (key, value) in &before {
+            let found = now.get(key);
+            assert!(found >= Some(value), "round {round}, seed {seed}: {key} had {value}, has {found:?}");
+        }
+        (before, most) = (now, records.max(most));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let written = producer.join().unwrap();
+    // What was acknowledged is all there, before and after one more kill.
+    for kill in [false, true] {
+        if kill {
+            daemon.kill();
+            daemon = Daemon::with(&data, &settings);
+        }
+        let (last, _) = last_values(&data);
+        assert_eq!(last.len() as u64, KEYS.min(written), "seed {seed}: keys are missing");
+        for (key, value) in last {
+            assert_eq!(
+                value,
+                written - 1 - (written - 1 - key) % KEYS,
+                "seed {seed}: the last value of {key}"
+            );
+        }
+    }
+    println!(
+        "{count} kills, {caught} amid a compaction; {written} updates, at most {most} records were left"
+    );
+    // About one kill in four meets a compaction; of a few it may be none.
+    assert!((caught > 0 || count < 50) && (most as u64) < written / 2, "there was nothing to disturb");
+    let refused = daemon.log().matches("ERROR").count();
+    assert_eq!(refused, 0, "{}", daemon.log());
+}
+
+#[test]
+fn last_values_survive_kills_amid_compactions() {
+    compacting_rounds(8);
+}
+
+#[test]
+#[ignore = "the long count: fifty kills amid compactions"]
+fn last_values_survive_fifty_kills_amid_compactions() {
+    compacting_rounds(50);
 }

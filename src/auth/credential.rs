@@ -149,6 +149,14 @@ impl Credential {
         }
     }
 
+    /// A number between 0 and 1, neither included, for some words: always the same, and as good as random to who does
+    /// not know `secret`.
+    pub fn drawn(secret: &[u8], words: &[&[u8]]) -> f64 {
+        let bytes = ScramMechanism::Sha256.hmac(secret, words);
+        let bits = bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first) >> 12);
+        (bits as f64 + 0.5) / (1_u64 << 52) as f64
+    }
+
     /// Whether `password` is the one: milliseconds of work.
     pub fn opens_with(&self, mechanism: ScramMechanism, password: &[u8]) -> bool {
         let tried = Self::of_password(mechanism, password, &self.salt, self.iterations);

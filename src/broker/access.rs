@@ -18,6 +18,8 @@ use crate::auth::rules::{Caller, Filter, Rule, Verdict};
 
 /// Passwords that are hashed at one time: each is milliseconds of a processor.
 const HASHING: usize = 2;
+/// Passwords that wait for their turn besides: a second or so of work. Whoever comes then is turned away.
+const WAITING: usize = 200;
 
 /// A refusal: what was missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +44,19 @@ pub(super) struct Judge {
     /// `allow.everyone.if.no.acl.found`
     open_without_rules: bool,
     hashing: Semaphore,
+    /// Places of those who hash or wait for it.
+    queue: Semaphore,
+}
+
+/// What became of a name and a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// They belong together.
+    Yes,
+    /// They do not.
+    No,
+    /// Nobody looked: there are too many logins.
+    TooMany,
 }
 
 impl Judge {
@@ -53,6 +68,7 @@ impl Judge {
             super_users: settings.super_users().map(str::to_owned).collect(),
             open_without_rules: settings.flag("allow.everyone.if.no.acl.found"),
             hashing: Semaphore::new(HASHING),
+            queue: Semaphore::new(HASHING + WAITING),
         }
     }
 
@@ -94,6 +110,11 @@ impl Broker {
                 Err(denied)
             }
         }
+    }
+
+    /// Whether rules count here.
+    pub fn demands_rights(&self) -> bool {
+        self.judge.in_force
     }
 
     /// The topics that are there and that `peer` may not know of.
@@ -175,20 +196,20 @@ impl Broker {
         self.state().catalog.access().credential(name, mechanism)
     }
 
-    /// Whether name and password belong together. It takes as long for a user who is none.
+    /// Whether name and password belong together. It takes as long for a user who is none. Of more logins at once than
+    /// there are places in the queue the later ones are not looked at.
     ///
     /// # Errors
     /// The broker is closing.
-    pub(super) async fn knows(self: &Arc<Self>, login: Login) -> Result<bool, BrokerError> {
+    pub(super) async fn knows(self: &Arc<Self>, login: Login) -> Result<Known, BrokerError> {
+        let Ok(_place) = self.judge.queue.try_acquire() else { return Ok(Known::TooMany) };
         let _turn = self.judge.hashing.acquire().await.map_err(|_| BrokerError::Closing)?;
         self.blocking(move |broker| {
             let (mechanism, kept) = {
                 let state = broker.state();
-                let access = state.catalog.access();
-                let mechanism = access.mechanism(&login.username);
-                (mechanism, access.credential(&login.username, mechanism))
+                state.catalog.access().plain_credential(&login.username)
             };
-            kept.opens_with(mechanism, login.password.as_bytes())
+            if kept.opens_with(mechanism, login.password.as_bytes()) { Known::Yes } else { Known::No }
         })
         .await
     }

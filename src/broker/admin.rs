@@ -105,12 +105,12 @@ impl Broker {
         Ok((id, records))
     }
 
-    /// Checks what [`Broker::create_topics`] would do, without doing it.
+    /// Checks what [`Broker::create_topics`] would do, without doing it; answers an id that the topic could have had.
     ///
     /// # Errors
     /// As there.
-    pub fn check_topic(&self, new: &NewTopic) -> Result<(), AdminError> {
-        self.decide_topic(new, &Catalog::default()).map(|_| ())
+    pub fn check_topic(&self, new: &NewTopic) -> Result<TopicId, AdminError> {
+        self.decide_topic(new, &Catalog::default()).map(|(id, _)| id)
     }
 
     fn make_folders(&self, new: &NewTopic, id: TopicId) -> Result<Arc<Topic>, AdminError> {

@@ -44,7 +44,7 @@ pub struct Catalog {
     names: HashMap<TopicId, Arc<str>>,
     next_producer_id: i64,
     registrations: i32,
-    /// How many records made topics what they are.
+    /// How many records made topics what they are, and who may see them.
     topic_changes: u64,
     /// Settings of brokers and groups: by kind and name, never empty.
     settings: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
@@ -125,7 +125,7 @@ impl Catalog {
         self.names.get(id)
     }
 
-    /// A number that rises whenever topics come, go or grow.
+    /// A number that rises whenever topics come, go or grow, or rules about who may see them do.
     pub fn topic_changes(&self) -> u64 {
         self.topic_changes
     }
@@ -288,8 +288,11 @@ impl Catalog {
     /// Takes a record into the state. Records that make no sense where they stand are passed over: the log was
     /// written by this same fold.
     pub fn apply(&mut self, record: &MetadataRecord) {
-        if let MetadataRecord::Topic(_) | MetadataRecord::Partition(_) | MetadataRecord::RemoveTopic(_) =
-            record
+        if let MetadataRecord::Topic(_)
+        | MetadataRecord::Partition(_)
+        | MetadataRecord::RemoveTopic(_)
+        | MetadataRecord::AccessControlEntry(_)
+        | MetadataRecord::RemoveAccessControlEntry(_) = record
         {
             self.topic_changes += 1;
         }

@@ -46,6 +46,8 @@ struct Told {
 pub(super) struct Session {
     /// Places of all sessions, this one's among them.
     places: Arc<AtomicUsize>,
+    /// Whose it is: nobody else goes on with it or ends it.
+    owner: Arc<str>,
     epoch: i32,
     by_id: bool,
     order: u64,
@@ -129,14 +131,24 @@ impl Sessions {
         Self { slots, places: Arc::default(), all: Mutex::default() }
     }
 
-    /// Forgets a session.
-    pub(super) fn close(&self, id: i32) {
-        lock(&self.all).remove(&id);
+    /// Forgets a session, if it is `owner`'s.
+    pub(super) fn close(&self, id: i32, owner: &str) {
+        let mut all = lock(&self.all);
+        if all.get(&id).is_some_and(|session| *lock(session).owner == *owner) {
+            all.remove(&id);
+        }
     }
 
-    /// Begins a session under `id` (random, from the caller) with a full request's partitions; `None` where there is
-    /// no room or the id is taken.
-    pub(super) fn begin(&self, id: i32, wants: &[Want], by_id: bool, now: Duration) -> Option<Held> {
+    /// Begins a session of `owner` (its principal) under `id` (random, from the caller) with a full request's
+    /// partitions; `None` where there is no room or the id is taken.
+    pub(super) fn begin(
+        &self,
+        id: i32,
+        owner: &str,
+        wants: &[Want],
+        by_id: bool,
+        now: Duration,
+    ) -> Option<Held> {
         let mut all = lock(&self.all);
         if all.contains_key(&id) {
             return None;
@@ -149,7 +161,8 @@ impl Sessions {
             all.remove(&idle.1);
         }
         let (places, partitions) = (Arc::clone(&self.places), HashMap::new());
-        let mut session = Session { places, epoch: 1, by_id, order: 0, partitions, last_used: now };
+        let (owner, order) = (owner.into(), 0);
+        let mut session = Session { places, owner, epoch: 1, by_id, order, partitions, last_used: now };
         session.put(wants);
         let session = Arc::new(Mutex::new(session));
         all.insert(id, Arc::clone(&session));
@@ -157,13 +170,13 @@ impl Sessions {
     }
 
     /// Takes the next request of a session in: `wants` are new or changed, `forgotten` are no longer wanted. A session
-    /// that would become too large is forgotten.
+    /// that would become too large is forgotten. Another's is not found.
     ///
     /// # Errors
     /// See [`SessionError`].
     pub(super) fn go_on(
         &self,
-        id: i32,
+        (id, owner): (i32, &str),
         epoch: i32,
         by_id: bool,
         wants: &[Want],
@@ -173,6 +186,9 @@ impl Sessions {
         let session = lock(&self.all).get(&id).cloned().ok_or(SessionError::NotFound)?;
         {
             let mut session = lock(&session);
+            if *session.owner != *owner {
+                return Err(SessionError::NotFound);
+            }
             if session.by_id != by_id {
                 return Err(SessionError::TopicIds);
             }
@@ -189,7 +205,7 @@ impl Sessions {
             session.put(wants);
         }
         if self.places.load(Ordering::Relaxed) > MOST_PLACES {
-            self.close(id);
+            self.close(id, owner);
             return Err(SessionError::NotFound);
         }
         Ok(Held { id, session })
@@ -274,17 +290,37 @@ mod tests {
         let sessions = Sessions::new(1000);
         let most = i32::try_from(MOST_PLACES).unwrap();
         let now = Duration::ZERO;
-        assert!(sessions.begin(1, &wants(0..most), false, now).is_some());
-        assert!(sessions.begin(2, &wants(0..1), false, now).is_none(), "a full answer without a session");
+        assert!(sessions.begin(1, "User:a", &wants(0..most), false, now).is_some());
+        assert!(
+            sessions.begin(2, "User:a", &wants(0..1), false, now).is_none(),
+            "a full answer without a session"
+        );
         let forgotten = [(TopicKey::Name("t".into()), 0)];
-        assert!(sessions.go_on(1, 1, false, &[], &forgotten, now).is_ok());
-        assert!(sessions.begin(2, &wants(0..1), false, now).is_some());
+        assert!(sessions.go_on((1, "User:a"), 1, false, &[], &forgotten, now).is_ok());
+        assert!(sessions.begin(2, "User:a", &wants(0..1), false, now).is_some());
         // One that grows beyond is forgotten, and gives its room back.
-        let grown = sessions.go_on(2, 1, false, &wants(1..5), &[], now);
+        let grown = sessions.go_on((2, "User:a"), 1, false, &wants(1..5), &[], now);
         assert!(matches!(grown, Err(SessionError::NotFound)));
-        assert!(sessions.begin(3, &wants(0..1), false, now).is_some());
+        assert!(sessions.begin(3, "User:a", &wants(0..1), false, now).is_some());
         // The idle make way.
-        assert!(sessions.begin(4, &wants(0..most), false, IDLE).is_some());
-        assert!(matches!(sessions.go_on(1, 2, false, &[], &[], IDLE), Err(SessionError::NotFound)));
+        assert!(sessions.begin(4, "User:a", &wants(0..most), false, IDLE).is_some());
+        assert!(matches!(
+            sessions.go_on((1, "User:a"), 2, false, &[], &[], IDLE),
+            Err(SessionError::NotFound)
+        ));
+    }
+
+    #[test]
+    fn a_session_is_its_owners_alone() {
+        let sessions = Sessions::new(10);
+        let now = Duration::ZERO;
+        assert!(sessions.begin(1, "User:a", &wants(0..2), false, now).is_some());
+        let others = sessions.go_on((1, "User:b"), 1, false, &[], &[], now);
+        assert!(matches!(others, Err(SessionError::NotFound)));
+        sessions.close(1, "User:b");
+        assert_eq!(sessions.go_on((1, "User:a"), 1, false, &[], &[], now).unwrap().wants().len(), 2);
+        sessions.close(1, "User:a");
+        let gone = sessions.go_on((1, "User:a"), 2, false, &[], &[], now);
+        assert!(matches!(gone, Err(SessionError::NotFound)));
     }
 }

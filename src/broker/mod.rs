@@ -315,7 +315,7 @@ impl Broker {
         self.state().catalog.name(id).cloned()
     }
 
-    /// A number that rises whenever topics come, go or grow.
+    /// A number that rises whenever topics come, go or grow, or rules about who may see them do.
     pub(crate) fn topics_version(&self) -> u64 {
         self.state().catalog.topic_changes()
     }

@@ -333,6 +333,7 @@ impl Partition {
     /// Counts what was written and sees to it that it is synced when the topic's settings ask for it.
     fn count_unsynced(self: &Arc<Self>, bytes: u64, records: i64) {
         self.touch();
+        self.around.touched.written(bytes);
         let flusher = &self.around.flusher;
         // The folder's sum first: a sync that takes the partition's bytes must find them in it.
         flusher.appended(bytes);

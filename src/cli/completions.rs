@@ -97,6 +97,15 @@ pub fn groups() -> ArgValueCompleter {
     })
 }
 
+/// Completes a transactional id from the broker, where one answers at once.
+pub fn transactions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        candidates(typed, async |client| {
+            Ok(client.list_transactions(&[], &[], None).await?.into_iter().map(|one| one.id).collect())
+        })
+    })
+}
+
 /// The names that begin with what was typed. Whatever goes wrong, a shell gets no names and no noise.
 fn candidates(
     typed: &OsStr,

@@ -11,6 +11,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::format::{Fields, Input};
+use crate::client::consumer::Marker;
+use crate::model::id::TopicPartition;
 
 /// How values stand in the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +49,25 @@ pub fn write(out: &mut Vec<u8>, record: &Fields<'_>, values: Values) {
         out.push(b']');
     }
     out.extend_from_slice(b"]}\n");
+}
+
+/// Appends the end of a transaction as one line: no key, value and headers, but what it says. Read as input it is an
+/// error, for it is no record.
+pub fn write_marker(out: &mut Vec<u8>, partition: &TopicPartition, marker: &Marker) {
+    out.extend_from_slice(b"{\"topic\":");
+    put_text(out, Some(partition.topic.as_bytes()));
+    let control = if marker.committed { "commit" } else { "abort" };
+    // Writing into a Vec can not fail.
+    let _ = writeln!(
+        out,
+        ",\"partition\":{},\"offset\":{},\"timestamp\":{},\"control\":\"{control}\",\"producer_id\":{},\"producer_epoch\":{},\"coordinator_epoch\":{}}}",
+        partition.partition,
+        marker.offset,
+        marker.timestamp,
+        marker.producer_id,
+        marker.producer_epoch,
+        marker.coordinator_epoch
+    );
 }
 
 /// Appends bytes as a JSON string, as `{"base64":"..."}` where they are not UTF-8, as `null` where there are none.
@@ -86,6 +107,7 @@ struct Envelope<'b> {
     #[serde(borrow, alias = "payload")]
     value: Option<&'b RawValue>,
     headers: Option<Vec<Value>>,
+    control: Option<IgnoredAny>,
 }
 
 /// Reads one line. Missing fields are null or their defaults, `offset` and unknown fields are ignored; kcat's
@@ -96,6 +118,9 @@ struct Envelope<'b> {
 pub fn read(line: &[u8], values: Values) -> Result<Input<'static>, String> {
     let envelope: Envelope<'_> =
         serde_json::from_slice(line).map_err(|error| format!("not a JSON envelope: {error}"))?;
+    if envelope.control.is_some() {
+        return Err("the end of a transaction, which is no record; leave --control out".to_owned());
+    }
     Ok(Input {
         topic: envelope.topic,
         // kcat and klog write what they read; -1 is no partition and no time.

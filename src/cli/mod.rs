@@ -15,6 +15,7 @@ pub mod explain;
 pub mod format;
 pub mod glob;
 pub mod group;
+mod held;
 pub mod lists;
 pub mod nearest;
 pub mod os;
@@ -26,6 +27,7 @@ pub mod segment;
 pub mod signals;
 pub mod times;
 pub mod topic;
+pub mod txn;
 mod usage;
 pub mod user;
 
@@ -115,6 +117,8 @@ pub enum Command {
     Consume(Box<consume::Args>),
     /// List consumer groups, see how far they have read, and move that
     Group(group::Args),
+    /// List transactions, see what they hold open, and abort them
+    Txn(txn::Args),
     /// List, add and remove the users who may log in
     User(user::Args),
     /// List, add and remove the rules that say who may do what
@@ -204,6 +208,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::User(args) => user::run(context, args),
         Command::Acl(args) => acl::run(context, args),
         Command::Pipeline(args) => pipeline::run(context, args),
+        Command::Txn(args) => txn::run(context, args),
         Command::Cluster(args) => cluster::run(context, args),
         Command::Segment(args) => segment::run(context, *args),
         Command::Explain(args) => explain::run(&args),

@@ -3,6 +3,7 @@
 mod alter;
 mod groups;
 mod security;
+mod transactions;
 
 use super::cluster::Lane;
 use super::connection::Connection;
@@ -29,6 +30,7 @@ pub use crate::auth::credential::{
 pub use alter::ConfigChange;
 pub use groups::{GroupDescription, ListedGroup, MemberDescription};
 pub use security::{Rule, RuleFilter, ScramChange, UserCredentials};
+pub use transactions::{ListedTransaction, PartitionProducer, TransactionDescription};
 
 /// A topic to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]

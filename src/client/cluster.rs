@@ -87,6 +87,15 @@ pub(super) enum Lane {
     Join(u64),
 }
 
+/// What has a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Coordinated {
+    /// A group, by its name.
+    Group(String),
+    /// A transactional id.
+    Transaction(String),
+}
+
 type Slot = Arc<OnceCell<Arc<Connection>>>;
 
 /// A client of one cluster. Cheap to clone; clones share connections and view.
@@ -117,8 +126,8 @@ struct State {
     connections: HashMap<(Address, Lane), Slot>,
     /// Group members made so far.
     members: u64,
-    /// Coordinators of groups, as node and address.
-    coordinators: HashMap<String, (i32, Address)>,
+    /// Coordinators of groups and transactional ids, as node and address.
+    coordinators: HashMap<Coordinated, (i32, Address)>,
     /// Failed attempts of an address in a row, and when it may be dialled again.
     failures: HashMap<Address, (u32, Instant)>,
 }
@@ -418,16 +427,16 @@ impl Client {
         }
     }
 
-    pub(super) fn known_coordinator(&self, group: &str) -> Option<(i32, Address)> {
-        self.state().coordinators.get(group).cloned()
+    pub(super) fn known_coordinator(&self, of: &Coordinated) -> Option<(i32, Address)> {
+        self.state().coordinators.get(of).cloned()
     }
 
-    pub(super) fn keep_coordinator(&self, group: &str, node: i32, address: Address) {
-        self.state().coordinators.insert(group.to_owned(), (node, address));
+    pub(super) fn keep_coordinator(&self, of: &Coordinated, node: i32, address: Address) {
+        self.state().coordinators.insert(of.clone(), (node, address));
     }
 
-    pub(super) fn forget_coordinator(&self, group: &str) {
-        self.state().coordinators.remove(group);
+    pub(super) fn forget_coordinator(&self, of: &Coordinated) {
+        self.state().coordinators.remove(of);
     }
 
     /// The open connection to an address, or a new one.

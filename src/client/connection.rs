@@ -10,7 +10,9 @@ use crate::net::{Address, Stream, dial};
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::frame;
-use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use crate::wire::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey,
+};
 use crate::wire::{Message, Request};
 use bytes::Bytes;
 use std::io;
@@ -30,6 +32,8 @@ pub(super) struct Connection {
     pipe: Pipe,
     correlation: AtomicI32,
     speaks: Vec<ApiVersion>,
+    /// Features of the cluster and the levels it runs at.
+    features: Vec<FinalizedFeatureKey>,
     /// When a new connection is to take its place: before the broker ends the session (KIP-368).
     stale_at: Option<Instant>,
 }
@@ -56,6 +60,7 @@ impl Connection {
             pipe: Pipe::start(stream, address, Arc::clone(hung_up)),
             correlation: AtomicI32::new(1),
             speaks: Vec::new(),
+            features: Vec::new(),
             stale_at: None,
         };
         let silent = |error: ClientError| match error {
@@ -64,7 +69,8 @@ impl Connection {
             }
             other => other,
         };
-        connection.speaks = connection.handshake(limit).await.map_err(silent)?;
+        let told = connection.handshake(limit).await.map_err(silent)?;
+        (connection.speaks, connection.features) = (told.api_keys, told.finalized_features);
         if sasl {
             let session = authenticate(&connection, &options.security, limit).await.map_err(silent)?;
             connection.stale_at = session.map(|session| Instant::now() + session.mul_f64(STALE));
@@ -73,7 +79,7 @@ impl Connection {
     }
 
     /// Asks in our highest version; a broker that does not know it says so in version 0 and is asked again (KIP-511).
-    async fn handshake(&self, limit: Duration) -> Result<Vec<ApiVersion>, ClientError> {
+    async fn handshake(&self, limit: Duration) -> Result<ApiVersionsResponse, ClientError> {
         let request = ApiVersionsRequest {
             client_software_name: "klog".to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -93,7 +99,7 @@ impl Connection {
             if !answer.error_code.is_ok() {
                 return Err(ClientError::broker(answer.error_code, self.address.to_string(), None));
             }
-            return Ok(answer.api_keys);
+            return Ok(answer);
         }
         Err(self.garbled("it refuses every version of ApiVersions".to_owned()))
     }
@@ -106,6 +112,11 @@ impl Connection {
     /// What the broker speaks.
     pub(super) fn speaks(&self) -> &[ApiVersion] {
         &self.speaks
+    }
+
+    /// The level that the cluster runs a feature at (KIP-584), 0 where it does not tell.
+    pub(super) fn feature(&self, name: &str) -> i16 {
+        self.features.iter().find(|one| one.name == name).map_or(0, |one| one.max_version_level)
     }
 
     /// Whether it has ended, or its session soon will: then a new one is to be opened, while answers still come here.

@@ -130,6 +130,15 @@ pub enum ClientError {
         /// The last thing that went wrong.
         last: String,
     },
+    /// The broker may have committed the transaction or not: its answer never came.
+    CommitUnknown {
+        /// The transactional id.
+        id: String,
+        /// The last thing that went wrong.
+        last: String,
+    },
+    /// A transaction's calls came in an order that makes no sense, like a commit of none; the text says what.
+    Transaction(&'static str),
     /// Fetched data is damaged.
     Corrupt {
         /// Where.
@@ -332,6 +341,10 @@ impl fmt::Display for ClientError {
                 "records for {partition} were not acknowledged in {} s; the last failure: {last}",
                 after.as_secs_f32()
             ),
+            Self::CommitUnknown { id, last } => {
+                write!(out, "it is not known whether the transaction of {id} is committed: {last}")
+            }
+            Self::Transaction(text) => out.write_str(text),
             Self::Corrupt { partition, offset, reason } => {
                 write!(out, "damaged data in {partition} at offset {offset}: {reason}")
             }

@@ -14,6 +14,7 @@ pub mod producer;
 
 mod cluster;
 mod connection;
+mod coordinator;
 mod pipe;
 pub mod retry;
 mod sasl;

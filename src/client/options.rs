@@ -95,6 +95,8 @@ pub struct ClientOptions {
     pub buffer_memory: usize,
     /// `delivery.timeout.ms`; 2 min.
     pub delivery_timeout: Duration,
+    /// `transaction.timeout.ms`: after this the broker aborts a transaction that is still open; 1 min where none is given.
+    pub transaction_timeout: Option<Duration>,
 
     /// `isolation.level`; read_committed.
     pub isolation: Isolation,
@@ -155,6 +157,7 @@ impl ClientOptions {
             max_in_flight: 5,
             buffer_memory: 32 << 20,
             delivery_timeout: Duration::from_secs(120),
+            transaction_timeout: None,
             isolation: Isolation::ReadCommitted,
             reset: Reset::Start,
             fetch_min_bytes: 1,
@@ -266,6 +269,7 @@ const PROPERTIES: &[Property] = properties! {
     "max.in.flight.requests.per.connection" => |o, v| o.max_in_flight = number(v, 1, 5, "1 to 5")?;
     "buffer.memory" => |o, v| o.buffer_memory = number(v, 1 << 16, usize::MAX >> 1, "65536 bytes or more")?;
     "delivery.timeout.ms" => |o, v| o.delivery_timeout = millis(v, 1)?;
+    "transaction.timeout.ms" => |o, v| o.transaction_timeout = Some(millis(v, 1)?);
     "isolation.level" => |o, v| o.isolation = isolation(v)?;
     "auto.offset.reset" => |o, v| o.reset = reset(v)?;
     "fetch.min.bytes" => |o, v| o.fetch_min_bytes = number(v, 0, i32::MAX as usize, "0 or more bytes")? as i32;

@@ -63,11 +63,92 @@ pub fn verdict(code: ErrorCode, first: bool) -> Verdict {
     }
 }
 
+/// A step of a transaction whose answer is an error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// InitProducerId.
+    Init,
+    /// A batch.
+    Produce,
+    /// AddPartitionsToTxn, AddOffsetsToTxn.
+    Add,
+    /// TxnOffsetCommit.
+    Offsets,
+}
+
+/// What an error code means for the transaction it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The step is done.
+    Done,
+    /// The same again, after a look-up.
+    Again(Refresh),
+    /// The transaction can only be aborted.
+    Abort,
+    /// The producer is of no use any more: another has its transactional id, or it must not have it.
+    Fatal,
+}
+
+/// The rule for the steps of a transaction other than its end. An epoch that is not the newest says only that the
+/// broker moved on, by a time-out perhaps: whether to another producer, InitProducerId tells (KIP-588).
+pub fn outcome(step: Step, code: ErrorCode) -> Outcome {
+    match code {
+        ErrorCode::NONE => Outcome::Done,
+        ErrorCode::PRODUCER_FENCED | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => Outcome::Fatal,
+        other => match (refresh_after(other), step) {
+            (Some(refresh), _) => Outcome::Again(refresh),
+            (None, Step::Init) => Outcome::Fatal,
+            (None, _) => Outcome::Abort,
+        },
+    }
+}
+
+/// What the answer to EndTxn means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The transaction is ended as asked.
+    Ended,
+    /// The same again, after a look-up.
+    Again(Refresh),
+    /// It is not ended as asked, and was not before.
+    Refused,
+    /// It may have been ended as asked by an attempt before this one.
+    Unknown,
+    /// Another producer has the transactional id, or this one must not have it; it is not ended as asked.
+    Fatal,
+}
+
+/// The rule for EndTxn. `uncertain` says that an earlier attempt of the same went without an answer. A broker that did
+/// what it asked for says so again (`NONE`) as long as nobody else came; after that nobody can tell.
+pub fn end(code: ErrorCode, uncertain: bool) -> End {
+    match code {
+        ErrorCode::NONE => End::Ended,
+        ErrorCode::INVALID_TXN_STATE | ErrorCode::TRANSACTION_ABORTABLE => End::Refused,
+        other => match (refresh_after(other), outcome(Step::Produce, other)) {
+            (Some(refresh), _) => End::Again(refresh),
+            _ if uncertain => End::Unknown,
+            (None, Outcome::Fatal) => End::Fatal,
+            (None, _) => End::Refused,
+        },
+    }
+}
+
 /// The pause before attempt `attempt` (1 is the first retry): doubled each time up to `longest`, and spread by a
 /// fifth either way with `drawn` from 0 to 1, so that clients do not come back all at once.
 pub fn pause(attempt: u32, shortest: Duration, longest: Duration, drawn: f64) -> Duration {
     let doubled = shortest.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
     doubled.mul_f64(0.8 + 0.4 * drawn.clamp(0.0, 1.0))
+}
+
+/// The markers of the transaction before are written within milliseconds.
+const MARKERS: Duration = Duration::from_millis(20);
+
+/// The first pause after an error: shorter where the broker only has to finish a transaction.
+pub(super) fn shortest_pause(code: Option<ErrorCode>, shortest: Duration) -> Duration {
+    match code {
+        Some(ErrorCode::CONCURRENT_TRANSACTIONS) => shortest.min(MARKERS),
+        _ => shortest,
+    }
 }
 
 /// Attempts of one call, within its time.
@@ -88,7 +169,8 @@ impl Attempts {
     /// Pauses after a failure; gives the error back when another attempt is of no use or comes too late.
     pub(super) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
         self.made += 1;
-        let pause = pause(self.made, self.shortest, self.longest, fastrand::f64());
+        let shortest = shortest_pause(error.code(), self.shortest);
+        let pause = pause(self.made, shortest, self.longest, fastrand::f64());
         if !error.is_retriable() || Instant::now() + pause >= self.until {
             return Err(error);
         }
@@ -113,6 +195,47 @@ mod tests {
         assert_eq!(verdict(E::MESSAGE_TOO_LARGE, true), Verdict::Split);
         assert_eq!(verdict(E::TOPIC_AUTHORIZATION_FAILED, true), Verdict::Fail);
         assert_eq!(verdict(ErrorCode(999), true), Verdict::Fail);
+    }
+
+    #[test]
+    fn in_a_transaction_what_is_not_passing_leaves_only_the_abort() {
+        use ErrorCode as E;
+        for step in [Step::Init, Step::Produce, Step::Add, Step::Offsets] {
+            assert_eq!(outcome(step, E::NONE), Outcome::Done);
+            assert_eq!(outcome(step, E::PRODUCER_FENCED), Outcome::Fatal);
+            assert_eq!(outcome(step, E::TRANSACTIONAL_ID_AUTHORIZATION_FAILED), Outcome::Fatal);
+            assert_eq!(outcome(step, E::CONCURRENT_TRANSACTIONS), Outcome::Again(Refresh::Nothing));
+            assert_eq!(outcome(step, E::NOT_COORDINATOR), Outcome::Again(Refresh::Coordinator));
+            let bad = if step == Step::Init { Outcome::Fatal } else { Outcome::Abort };
+            for code in [
+                E::INVALID_PRODUCER_EPOCH,
+                E::TRANSACTION_ABORTABLE,
+                E::INVALID_TXN_STATE,
+                E::INVALID_PRODUCER_ID_MAPPING,
+                E::UNKNOWN_PRODUCER_ID,
+                E::ILLEGAL_GENERATION,
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                E(999),
+            ] {
+                assert_eq!(outcome(step, code), bad, "{step:?} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_may_have_been_reached_before_is_unknown_and_never_refused() {
+        use ErrorCode as E;
+        for uncertain in [false, true] {
+            assert_eq!(end(E::NONE, uncertain), End::Ended);
+            assert_eq!(end(E::CONCURRENT_TRANSACTIONS, uncertain), End::Again(Refresh::Nothing));
+            assert_eq!(end(E::COORDINATOR_NOT_AVAILABLE, uncertain), End::Again(Refresh::Coordinator));
+            assert_eq!(end(E::INVALID_TXN_STATE, uncertain), End::Refused);
+        }
+        assert_eq!(end(E::INVALID_PRODUCER_EPOCH, false), End::Refused);
+        assert_eq!(end(E::PRODUCER_FENCED, false), End::Fatal);
+        for code in [E::INVALID_PRODUCER_EPOCH, E::PRODUCER_FENCED, E::INVALID_PRODUCER_ID_MAPPING, E(999)] {
+            assert_eq!(end(code, true), End::Unknown, "{code}");
+        }
     }
 
     #[test]

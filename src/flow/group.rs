@@ -14,18 +14,28 @@ use crate::client::options::Reset;
 use crate::client::{ClientError, ErrorKind};
 use crate::model::id::TopicPartition;
 
+/// What a transaction meets that holds results of partitions which others have by now.
+pub(super) const LATE: ClientError = ClientError::Transaction("the group went on without this member");
+
 impl<L: Lines, H: Host> Runner<'_, L, H> {
     /// What the group said.
     pub(super) async fn group_event(&mut self, event: GroupEvent) -> Result<(), FlowError> {
         match event {
             GroupEvent::Prepare { revoked, within } => {
                 // What the sinks do not have by then is carried again by whoever gets the partition.
+                let starts = self.starts;
                 let kept = async {
                     self.deliver(Some(within / 4)).await?;
                     self.commit().await
                 };
-                if let Ok(outcome) = tokio::time::timeout(within / 2, kept).await {
-                    outcome?;
+                let kept = tokio::time::timeout(within / 2, kept).await;
+                if self.starts != starts && kept.is_ok() {
+                    return kept.unwrap_or(Ok(()));
+                }
+                match kept {
+                    Ok(outcome) => outcome?,
+                    Err(_) if self.job.exactly_once => return self.start_over(LATE).await,
+                    Err(_) => {}
                 }
                 for partition in &revoked {
                     if let Some(carried) = self.give_up(partition) {
@@ -41,6 +51,9 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
             GroupEvent::Assigned { all, added, generation } => {
                 self.generation = generation;
                 let lost: Vec<_> = self.seats.keys().filter(|held| !all.contains(held)).cloned().collect();
+                if self.must_start_over(&lost) {
+                    return self.start_over(LATE).await;
+                }
                 for partition in &lost {
                     self.give_up(partition);
                 }
@@ -51,6 +64,9 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
                 self.host.detail(&format!("assigned: {}", names.join(", ")));
             }
             GroupEvent::Lost { partitions } => {
+                if self.must_start_over(&partitions) {
+                    return self.start_over(LATE).await;
+                }
                 for partition in &partitions {
                     self.give_up(partition);
                 }
@@ -137,6 +153,9 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
     /// Waits until every sink has all that was put into it, then commits the positions before which nothing is
     /// missing. A commit that a rebalance forbids is no failure: whoever has the partition carries it again.
     pub(super) async fn commit(&mut self) -> Result<(), FlowError> {
+        if self.job.exactly_once {
+            return self.commit_together().await;
+        }
         self.producer.flush().await?;
         self.push_lines()?;
         self.ledger.settle(self.lines.as_ref().map_or(0, Lines::delivered));

@@ -12,6 +12,7 @@ mod runner;
 mod source;
 mod stdin;
 mod take;
+mod together;
 mod worker;
 
 use std::future::Future;
@@ -40,6 +41,9 @@ pub struct Job {
     pub group: String,
     /// End when everything that is there now was carried, instead of following.
     pub once: bool,
+    /// What comes of records and the positions behind them are committed together, in transactions: from topics to
+    /// topics only.
+    pub exactly_once: bool,
     /// What becomes of bad records.
     pub on_error: OnError,
     /// Worker threads at most; 0 is one for each core.

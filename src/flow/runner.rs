@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::ledger::Ledger;
 use super::worker::{self, Done, Open, Order, Shared, Work};
-use super::{Counts, End, FlowError, Host, Job, Lines, Source, source, stdin};
+use super::{Counts, End, FlowError, Host, Job, Lines, Source, source, stdin, together};
 use crate::client::consumer::{Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
 use crate::client::producer::{Producer, Topic};
@@ -89,6 +89,8 @@ pub(super) struct Runner<'h, L, H> {
     pub(super) last: HashMap<TopicPartition, i64>,
     /// Why the last commit was not kept, if it was not.
     pub(super) uncommitted: Option<ClientError>,
+    /// How often a transaction was aborted and the group joined anew.
+    pub(super) starts: u32,
     pub(super) ledger: Ledger,
     pub(super) counts: Counts,
     stdin: Option<mpsc::Receiver<Result<stdin::Lines, FlowError>>>,
@@ -110,6 +112,7 @@ pub(super) struct Plan {
     pub(super) source: Source,
     pub(super) group: String,
     pub(super) once: bool,
+    pub(super) exactly_once: bool,
 }
 
 impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
@@ -128,14 +131,14 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             () = hung_up(lines.as_ref()) => return Ok(None),
             topics = source::topics(client, &job.source, job.once, host) => topics?,
         };
-        let mut producer = Producer::new(client).await?;
+        let mut producer = together::producer(client, &job.group, job.exactly_once).await?;
         let (mut targets, mut limits) = (Vec::new(), Vec::new());
         for name in job.pipeline.targets() {
             let topic = if name == STREAM { None } else { Some(producer.topic(name).await?) };
             limits.push(topic.map_or(usize::MAX, |topic| producer.limit(topic)));
             targets.push(topic);
         }
-        let Job { pipeline, source, group, once, on_error, threads } = job;
+        let Job { pipeline, source, group, once, exactly_once, on_error, threads } = job;
         let shared = Arc::new(Shared { pipeline, on_error, limits, stop: AtomicBool::new(false) });
         let (hands, results) = start_workers(&shared, &source, threads)?;
         let consumer = Consumer::new(client);
@@ -147,7 +150,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         };
         Ok(Some(Self {
             client: client.clone(),
-            job: Plan { source, group, once },
+            job: Plan { source, group, once, exactly_once },
             host,
             lines,
             shared,
@@ -165,6 +168,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             told_new: false,
             last: HashMap::new(),
             uncommitted: None,
+            starts: 0,
             ledger: Ledger::default(),
             counts: Counts::default(),
             stdin,
@@ -453,7 +457,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
         self.lines.as_mut().map_or(Ok(()), Lines::push).map_err(stdout)
     }
 
-    async fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) {
         if let Some(member) = self.member.take() {
             // Whether or not the broker hears it, the run ends.
             let _ = timeout(LEAVING, member.leave()).await;

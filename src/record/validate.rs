@@ -7,6 +7,8 @@ use super::iter::{Record, Records};
 
 /// Produce requests from this version on may carry zstd.
 const ZSTD_FROM_PRODUCE: i16 = 7;
+/// The least length of a message in the oldest format: CRC, magic, attributes, two lengths.
+const LEAST_OLD_LENGTH: i32 = 14;
 /// Most records that one refusal lists.
 const MAX_FAULTS: usize = 100;
 
@@ -78,6 +80,7 @@ pub fn validate_produce(
     if bytes.is_empty() {
         return Err(RecordError::NotOneBatch { found: 0 });
     }
+    check_format(bytes)?;
     let batch = Batch::exactly(bytes)?;
     let header = batch.header();
     let codec = header.codec()?;
@@ -98,6 +101,17 @@ pub fn validate_produce(
     let mut records = inflate.records(&batch, rules.max_inflated_bytes)?;
     let (max_timestamp, max_timestamp_delta) = walk(&mut records, &header, rules)?;
     Ok(BatchSummary { header, size: bytes.len(), max_timestamp, max_timestamp_delta })
+}
+
+/// Messages of the old formats are told from damage: they may be shorter than any batch.
+fn check_format(bytes: &[u8]) -> Result<(), RecordError> {
+    let length = bytes.get(8..).and_then(|from| from.first_chunk::<4>());
+    match (length, bytes.get(16)) {
+        (Some(length), Some(&magic)) if magic != 2 && i32::from_be_bytes(*length) >= LEAST_OLD_LENGTH => {
+            Err(RecordError::BadMagic(magic as i8))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_header(header: &BatchHeader) -> Result<(), RecordError> {

@@ -54,6 +54,11 @@ impl Subscription {
     pub fn decode(bytes: Bytes) -> Result<Self, SchemaError> {
         decode(bytes, "Subscription")
     }
+
+    /// The topics of a subscription of any version: what stands behind them may be broken, as some clients make it.
+    pub fn decode_topics(bytes: Bytes) -> Result<Vec<String>, SchemaError> {
+        Ok(decode_as::<Self>(bytes, "Subscription", 0)?.topics)
+    }
 }
 
 impl Assignment {
@@ -79,12 +84,17 @@ fn encode(value: &impl Wire, version: i16, what: &'static str) -> Result<Bytes, 
 }
 
 fn decode<T: Wire>(bytes: Bytes, what: &'static str) -> Result<T, SchemaError> {
+    decode_as(bytes, what, NEWEST)
+}
+
+/// Reads what a version up to `newest` has, whatever follows.
+fn decode_as<T: Wire>(bytes: Bytes, what: &'static str, newest: i16) -> Result<T, SchemaError> {
     let mut reader = Reader::new(bytes);
     let version = reader.i16()?;
     if version < 0 {
         return Err(SchemaError::Version { what, found: version.into(), min: 0, max: NEWEST });
     }
-    Ok(T::read(&mut reader, Version::new(version.min(NEWEST), None))?)
+    Ok(T::read(&mut reader, Version::new(version.min(newest), None))?)
 }
 
 /// Bytes are those that `ConsumerProtocol` of Apache Kafka 4.3.1 makes.
@@ -128,6 +138,10 @@ mod tests {
         assert_eq!(hex(&plain.encode(3).unwrap()), "000300000001000161ffffffff00000000ffffffffffff");
         let newer = format!("0009{}ff", &three[4..]);
         assert_eq!(Subscription::decode(bytes(&newer)), Ok(whole), "read as the newest known");
+        let cut = bytes("00010000000100016100000000");
+        Subscription::decode(cut.clone()).unwrap_err();
+        assert_eq!(Subscription::decode_topics(cut), Ok(vec!["a".to_owned()]), "what it owns is missing");
+        Subscription::decode_topics(bytes("ffff0000000000000000")).unwrap_err();
         Subscription::decode(bytes("ffff00000000")).unwrap_err();
         Subscription::decode(bytes("00007fffffff")).unwrap_err();
         plain.encode(4).unwrap_err();

@@ -43,6 +43,11 @@ pub trait Service: Send + Sync + 'static {
         None
     }
 
+    /// Whether clients need rights: then nobody is told anything who has not shown who he is.
+    fn demands_rights(&self) -> bool {
+        false
+    }
+
     /// `max.connections` and `max.connections.per.ip` where they were changed since the start.
     fn changed_limits(&self) -> (Option<usize>, Option<usize>) {
         (None, None)
@@ -50,6 +55,10 @@ pub trait Service: Send + Sync + 'static {
 }
 
 impl Service for Broker {
+    fn demands_rights(&self) -> bool {
+        Broker::demands_rights(self)
+    }
+
     fn changed_limits(&self) -> (Option<usize>, Option<usize>) {
         let settings = self.settings();
         let changed = |name| settings.changed(name).and_then(|value| value.parse().ok());

@@ -9,6 +9,7 @@ use klog::wire::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatReques
 use klog::wire::messages::create_acls::{AclCreation, CreateAclsRequest};
 use klog::wire::messages::delete_acls::{DeleteAclsFilter, DeleteAclsRequest};
 use klog::wire::messages::delete_groups::DeleteGroupsRequest;
+use klog::wire::messages::describe_client_quotas::{ComponentData, DescribeClientQuotasRequest};
 use klog::wire::messages::describe_user_scram_credentials::{DescribeUserScramCredentialsRequest, UserName};
 use klog::wire::messages::offset_delete::OffsetDeleteRequest;
 use klog::wire::messages::sasl_authenticate::SaslAuthenticateRequest;
@@ -60,6 +61,16 @@ pub(crate) async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
         }
         ApiKey::AlterUserScramCredentials => {
             alter_users(rig, Vec::new(), vec![upsertion("a", "b"), upsertion("", "b")]).await;
+        }
+        ApiKey::DescribeClientQuotas => {
+            for entity_type in ["user", "none"] {
+                let part =
+                    ComponentData { entity_type: entity_type.to_owned(), match_type: 2, r#match: None };
+                let request = DescribeClientQuotasRequest { components: vec![part], strict: false };
+                let answer = answered(rig, &request, version).await;
+                assert_eq!(answer.error_code == ErrorCode::NONE, entity_type == "user", "{answer:?}");
+                assert_eq!(answer.entries.map(|entries| entries.len()), (entity_type == "user").then_some(0));
+            }
         }
         ApiKey::DescribeUserScramCredentials => {
             let users = Some(vec![UserName { name: "a".to_owned() }, UserName { name: "none".to_owned() }]);

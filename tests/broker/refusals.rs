@@ -7,15 +7,16 @@ use klog::wire::api::ApiKey;
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::alter_user_scram_credentials as alter_users;
 use klog::wire::messages::{
-    add_partitions_to_txn, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
-    api_versions, consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions,
-    create_topics, delete_acls, delete_groups, delete_records, delete_topics, describe_cluster,
-    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, describe_transactions, describe_user_scram_credentials, elect_leaders,
-    end_txn, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group,
-    leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    list_transactions, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-    sasl_authenticate, sasl_handshake, sync_group, update_features, write_txn_markers,
+    add_offsets_to_txn, add_partitions_to_txn, alter_configs, alter_partition_reassignments,
+    alter_replica_log_dirs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_acls,
+    create_partitions, create_topics, delete_acls, delete_groups, delete_records, delete_topics,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, describe_transactions,
+    describe_user_scram_credentials, elect_leaders, end_txn, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, list_transactions, metadata, offset_commit, offset_delete,
+    offset_fetch, offset_for_leader_epoch, sasl_authenticate, sasl_handshake, sync_group, txn_offset_commit,
+    update_features, write_txn_markers,
 };
 
 use crate::access::{ENFORCED, anonymous, call, describe_all, own};
@@ -71,15 +72,18 @@ fn expected(key: ApiKey) -> Option<ErrorCode> {
         | ApiKey::ConsumerGroupDescribe => GROUP,
         // It hears of no transactional id.
         ApiKey::ListTransactions => return None,
-        ApiKey::AddPartitionsToTxn | ApiKey::EndTxn | ApiKey::DescribeTransactions => {
-            ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-        }
+        ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::TxnOffsetCommit
+        | ApiKey::EndTxn
+        | ApiKey::DescribeTransactions => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         ApiKey::WriteTxnMarkers
         | ApiKey::InitProducerId
         | ApiKey::DescribeAcls
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::AlterReplicaLogDirs
         | ApiKey::DescribeLogDirs
@@ -129,10 +133,13 @@ async fn told(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
         | ApiKey::DescribeUserScramCredentials
+        | ApiKey::DescribeClientQuotas
         | ApiKey::AlterUserScramCredentials
         | ApiKey::SaslHandshake
         | ApiKey::SaslAuthenticate => told_of_access(rig, peer, key).await,
         ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::TxnOffsetCommit
         | ApiKey::EndTxn
         | ApiKey::WriteTxnMarkers
         | ApiKey::DescribeTransactions
@@ -352,9 +359,29 @@ async fn told_of_transactions(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode 
                 transactions: vec![transaction],
                 ..Default::default()
             };
-            assert_eq!(call(rig, peer, &as_broker, 5).await.error_code, CLUSTER);
-            call(rig, peer, &request, 3).await.results_by_topic_v3_and_below[0].results_by_partition[0]
-                .partition_error_code
+            let answer = call(rig, peer, &request, 3).await;
+            let told = answer.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code;
+            let refused = told == ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+            assert_eq!(call(rig, peer, &as_broker, 5).await.error_code == CLUSTER, refused);
+            told
+        }
+        ApiKey::AddOffsetsToTxn => {
+            let request = add_offsets_to_txn::AddOffsetsToTxnRequest {
+                transactional_id: "x".to_owned(),
+                group_id: g(),
+                ..Default::default()
+            };
+            call(rig, peer, &request, 4).await.error_code
+        }
+        ApiKey::TxnOffsetCommit => {
+            let partitions = vec![txn_offset_commit::TxnOffsetCommitRequestPartition::default()];
+            let request = txn_offset_commit::TxnOffsetCommitRequest {
+                transactional_id: "x".to_owned(),
+                group_id: g(),
+                topics: vec![txn_offset_commit::TxnOffsetCommitRequestTopic { name: t(), partitions }],
+                ..Default::default()
+            };
+            call(rig, peer, &request, 5).await.topics[0].partitions[0].error_code
         }
         ApiKey::EndTxn => {
             let request = end_txn::EndTxnRequest { transactional_id: "x".to_owned(), ..Default::default() };
@@ -407,6 +434,10 @@ async fn told_of_access(rig: &Rig, peer: &Peer, key: ApiKey) -> ErrorCode {
         ApiKey::DescribeUserScramCredentials => {
             let request = describe_user_scram_credentials::DescribeUserScramCredentialsRequest::default();
             call(rig, peer, &request, 0).await.error_code
+        }
+        ApiKey::DescribeClientQuotas => {
+            let request = describe_client_quotas::DescribeClientQuotasRequest::default();
+            call(rig, peer, &request, 1).await.error_code
         }
         ApiKey::AlterUserScramCredentials => {
             let upsertion = alter_users::ScramCredentialUpsertion {

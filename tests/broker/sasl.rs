@@ -184,3 +184,37 @@ async fn a_session_ends_and_is_renewed_by_the_same_user_alone() {
     assert_eq!(log_in(&rig, &peer, "bob", "bob's").await, (ErrorCode::SASL_AUTHENTICATION_FAILED, true));
     assert_eq!(peer.principal(), "User:alice");
 }
+
+#[tokio::test]
+async fn more_logins_at_once_than_can_be_judged_are_turned_away_and_may_come_again() {
+    let rig = rig().await;
+    let auth_bytes = Bytes::from(plain::client_message("bob", "bob's").unwrap());
+    let request = SaslAuthenticateRequest { auth_bytes };
+    let mut peers = Vec::new();
+    for _ in 0..210 {
+        let peer = stranger();
+        handshake(&rig, &peer, "PLAIN", 1).await;
+        peers.push(peer);
+    }
+    let (mut waiting, mut turned_away) = (Vec::new(), 0);
+    for peer in &peers {
+        let mut login = Box::pin(outcome(&rig, peer, &request, 2));
+        // Looked at once, so that it has its place; those without one are told so after the pause for failures.
+        match tokio::time::timeout(std::time::Duration::ZERO, &mut login).await {
+            Ok(Outcome::Close(_)) => turned_away += 1,
+            Ok(other) => assert!(matches!(other, Outcome::Reply(_))),
+            Err(_) => waiting.push(login),
+        }
+    }
+    // Those that were turned away are told so after a pause; the others wait for ever for turns that nobody gives back.
+    for login in waiting.iter_mut().rev().take(8) {
+        let told = tokio::time::timeout(std::time::Duration::from_millis(100), login).await;
+        turned_away += usize::from(matches!(told, Ok(Outcome::Close(_))));
+    }
+    drop(waiting);
+    assert!(turned_away > 0, "two hundred may wait, and no more");
+    let peer = stranger();
+    handshake(&rig, &peer, "PLAIN", 1).await;
+    let (answer, last) = step(&rig, &peer, &request.auth_bytes).await;
+    assert_eq!((answer.error_code, last), (ErrorCode::NONE, false), "the places are free again");
+}

@@ -1,6 +1,7 @@
 //! The part of `answers` for the APIs of transactions.
 
 use klog::wire::api::ApiKey;
+use klog::wire::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use klog::wire::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -8,6 +9,9 @@ use klog::wire::messages::describe_transactions::DescribeTransactionsRequest;
 use klog::wire::messages::end_txn::EndTxnRequest;
 use klog::wire::messages::init_producer_id::InitProducerIdRequest;
 use klog::wire::messages::list_transactions::ListTransactionsRequest;
+use klog::wire::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use klog::wire::messages::write_txn_markers::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
@@ -43,6 +47,32 @@ pub(crate) async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
                         topics,
                     }];
                 }
+                answered(rig, &request, version).await;
+            }
+        }
+        ApiKey::AddOffsetsToTxn => {
+            for group in ["g", ""] {
+                let request = AddOffsetsToTxnRequest {
+                    transactional_id: id(),
+                    producer_id: producer.producer_id,
+                    producer_epoch: producer.producer_epoch,
+                    group_id: group.to_owned(),
+                };
+                answered(rig, &request, version).await;
+            }
+        }
+        ApiKey::TxnOffsetCommit => {
+            for topic in ["t", "none"] {
+                let partitions = vec![TxnOffsetCommitRequestPartition::default()];
+                let request = TxnOffsetCommitRequest {
+                    transactional_id: id(),
+                    group_id: "g".to_owned(),
+                    producer_id: producer.producer_id,
+                    producer_epoch: producer.producer_epoch,
+                    generation_id: -1,
+                    topics: vec![TxnOffsetCommitRequestTopic { name: topic.to_owned(), partitions }],
+                    ..Default::default()
+                };
                 answered(rig, &request, version).await;
             }
         }

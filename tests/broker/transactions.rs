@@ -211,12 +211,7 @@ async fn what_takes_too_long_is_aborted() {
     rig.broker.transactions().tick(&rig.broker).await;
     // The end is written by a task of its own.
     assert_eq!(given(&rig, "u").await.1, 0);
-    for _ in 0..200 {
-        if described(&rig, "t").await.transaction_state == "CompleteAbort" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    completed(&rig, "t", "CompleteAbort").await;
     assert_eq!(committed(&rig, "a").await, (2, vec![0]));
     assert_eq!(end(&rig, "t", producer, true, 5).await.error_code, ErrorCode::INVALID_TXN_STATE);
     rig.clock.advance(Duration::from_secs(8 * 24 * 3600));
@@ -260,13 +255,7 @@ async fn a_decided_end_is_carried_out_after_a_crash() {
         rig.cut_power();
         // Whoever asks first has the markers written.
         let wanted = if committed_end { "CompleteCommit" } else { "CompleteAbort" };
-        for _ in 0..200 {
-            if described(&rig, "t").await.transaction_state == wanted {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(described(&rig, "t").await.transaction_state, wanted);
+        completed(&rig, "t", wanted).await;
         let aborted = if committed_end { vec![] } else { vec![0] };
         assert_eq!(committed(&rig, "a").await, (2, aborted));
         let next = (producer.0, producer.1 + 1);
@@ -274,6 +263,60 @@ async fn a_decided_end_is_carried_out_after_a_crash() {
         ended(&rig, "t", next, true).await;
         assert_eq!(committed(&rig, "a").await.0, 4);
     }
+}
+
+/// Waits until the end of an id's transaction is carried out.
+async fn completed(rig: &Rig, id: &str, wanted: &str) {
+    for _ in 0..500 {
+        if described(rig, id).await.transaction_state == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{id} is {}", described(rig, id).await.transaction_state);
+}
+
+#[tokio::test]
+async fn a_full_disk_holds_an_end_up_and_takes_nothing_back() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let producer = given(&rig, "t").await;
+    assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
+    let full = rig.disk.used();
+    let mut room = 0;
+    // Less and less is missing, until there is room for the decision and for no marker.
+    loop {
+        rig.disk.set_capacity(Some(full + room));
+        let answer = end(&rig, "t", producer, true, 5).await;
+        if answer.error_code == ErrorCode::NONE {
+            break;
+        }
+        assert_eq!(answer.error_code, ErrorCode::NOT_COORDINATOR);
+        assert_eq!(described(&rig, "t").await.transaction_state, "Ongoing");
+        room += 20;
+        assert!(room < 2000, "a decision has no more than that");
+    }
+    assert_eq!(described(&rig, "t").await.transaction_state, "PrepareCommit");
+    assert_eq!(committed(&rig, "a").await, (0, vec![]));
+    rig.disk.set_capacity(None);
+    completed(&rig, "t", "CompleteCommit").await;
+    assert_eq!(committed(&rig, "a").await, (2, vec![]));
+}
+
+#[tokio::test]
+async fn a_decision_that_did_not_reach_the_disk_was_none() {
+    let mut rig = Rig::new();
+    begun(&rig).await;
+    let producer = given(&rig, "t").await;
+    assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
+    rig.disk.fail_sync(0);
+    assert_eq!(end(&rig, "t", producer, true, 5).await.error_code, ErrorCode::NOT_COORDINATOR);
+    assert_eq!(committed(&rig, "a").await, (0, vec![]), "no marker goes before its decision");
+    assert_eq!(described(&rig, "t").await.transaction_state, "Ongoing");
+    rig.cut_power();
+    assert_eq!(described(&rig, "t").await.transaction_state, "Ongoing");
+    ended(&rig, "t", producer, false).await;
+    assert_eq!(committed(&rig, "a").await, (2, vec![0]));
 }
 
 fn shard_of_t(rig: &Rig) -> i32 {
@@ -312,7 +355,6 @@ async fn what_brokers_and_admins_ask() {
     let rig = Rig::new();
     begun(&rig).await;
     let producer = given(&rig, "t").await;
-    given(&rig, "other").await;
     assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
     let topic = |name: &str| AddPartitionsToTxnTopic { name: name.to_owned(), partitions: vec![0] };
     let verify = AddPartitionsToTxnRequest {
@@ -333,6 +375,27 @@ async fn what_brokers_and_admins_ask() {
         .collect();
     assert_eq!(codes, [ErrorCode::NONE, ErrorCode::TRANSACTION_ABORTABLE]);
 
+    let marker = |topic: &str| WritableTxnMarker {
+        producer_id: producer.0,
+        producer_epoch: producer.1,
+        topics: vec![WritableTxnMarkerTopic { name: topic.to_owned(), partition_indexes: vec![0] }],
+        ..Default::default()
+    };
+    let request = WriteTxnMarkersRequest { markers: vec![marker("a"), marker("none")] };
+    let answer = rig.call(&request, 1).await;
+    let codes: Vec<_> =
+        answer.markers.iter().map(|marker| marker.topics[0].partitions[0].error_code).collect();
+    assert_eq!(codes, [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]);
+    assert_eq!(committed(&rig, "a").await, (2, vec![0]), "aborted by hand");
+}
+
+#[tokio::test]
+async fn ids_are_listed_by_what_is_asked_for() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let producer = given(&rig, "t").await;
+    given(&rig, "other").await;
+    assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
     let list = |request: ListTransactionsRequest| {
         let rig = &rig;
         async move { rig.call(&request, 2).await }
@@ -368,19 +431,6 @@ async fn what_brokers_and_admins_ask() {
     rig.clock.advance(Duration::from_secs(5));
     assert_eq!(names(list(long(4999)).await), ["t"]);
     assert!(names(list(long(5000)).await).is_empty());
-
-    let marker = |topic: &str| WritableTxnMarker {
-        producer_id: producer.0,
-        producer_epoch: producer.1,
-        topics: vec![WritableTxnMarkerTopic { name: topic.to_owned(), partition_indexes: vec![0] }],
-        ..Default::default()
-    };
-    let request = WriteTxnMarkersRequest { markers: vec![marker("a"), marker("none")] };
-    let answer = rig.call(&request, 1).await;
-    let codes: Vec<_> =
-        answer.markers.iter().map(|marker| marker.topics[0].partitions[0].error_code).collect();
-    assert_eq!(codes, [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]);
-    assert_eq!(committed(&rig, "a").await, (2, vec![0]), "aborted by hand");
 }
 
 #[tokio::test]

@@ -168,6 +168,19 @@ fn places_to_begin_and_to_end() {
 }
 
 #[test]
+fn a_deadline_counts_from_the_start_of_the_command() {
+    let world = World::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let consume = ["-b", &address, "consume", "t", "--deadline", "300ms"];
+    let done = world.klog(&consume).done();
+    assert_eq!(done.status, 0, "{}", done.stderr_text());
+    let done = world.klog(&[&consume[..], &["-n", "3"]].concat()).done();
+    assert_eq!(done.status, 5, "{}", done.stderr_text());
+    assert!(done.stderr_text().contains("0 of 3 records"), "{}", done.stderr_text());
+}
+
+#[test]
 fn exit_codes_and_what_to_do_next() {
     let world = World::new();
     world.sh("echo x | klog produce t").ok();

@@ -14,6 +14,7 @@ mod prometheus;
 mod secure;
 mod segment;
 mod status;
+mod transactions;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

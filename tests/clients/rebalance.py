@@ -313,7 +313,7 @@ def play(address, protocol, changes, seed):
     field.finish()
     print(f"{protocol}: {changes} changes ({', '.join(ways)}), seed {seed}: "
           f"longest without owner {field.longest:.1f} s, "
-          f"{field.beyond:.1f} s of it beyond sessions, {sum(field.written)} records")
+          f"{field.beyond:.1f} s of it beyond sessions, {sum(field.written)} records", flush=True)
     for note in field.notes[:20]:
         print("  note:", note)
     for fault in field.faults[:20]:
@@ -362,6 +362,7 @@ def main():
         if daemon is not None:
             daemon.terminate()
             daemon.wait(30)
+    print(f"rebalance: {sum(passed)} passed; {len(passed) - sum(passed)} failed", flush=True)
     if not all(passed):
         sys.exit(f"failed; the broker's log is {folder}/log")
     shutil.rmtree(folder)

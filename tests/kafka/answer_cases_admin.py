@@ -300,6 +300,32 @@ def offset_delete(pair, v):
     pair.each("LeaveGroup", 1, {"groupId": "subscribed", "memberId": "$member"})
 
 
+def describe_client_quotas(pair, v):
+    def ask(case, *parts, **more):
+        parts = [{"entityType": kind, "matchType": match, "match": name} for kind, match, name in parts]
+        pair.ask(case, {"components": parts, "strict": False, **more})
+
+    ask("all")
+    ask("all, strictly", strict=True)
+    for kind in ("user", "client-id", "ip"):
+        ask(f"a {kind}", (kind, 0, "127.0.0.1"))
+        ask(f"a {kind} without a name", (kind, 0, ""))
+        ask(f"the default {kind}", (kind, 1, None))
+        ask(f"every {kind}", (kind, 2, None))
+    ask("users of a client", ("user", 2, None), ("client-id", 0, "one"), strict=True)
+    ask("users of an address", ("user", 2, None), ("ip", 2, None))
+    ask("clients of an address", ("client-id", 2, None), ("ip", 0, "127.0.0.1"))
+    ask("an exact null", ("user", 0, None))
+    ask("a default with a name", ("user", 1, "x"))
+    ask("every one with a name", ("user", 2, "x"))
+    ask("a match that is none", ("user", 9, None))
+    ask("an entity twice", ("user", 2, None), ("user", 0, "x"))
+    ask("an entity that is none", ("team", 2, None))
+    ask("an exact entity that is none", ("team", 0, "x"))
+    ask("an entity without a type", ("", 2, None))
+    ask("an address that is none", ("ip", 0, "no such address"))
+
+
 def describe_user_scram_credentials(pair, v):
     pair.ask("a user that is not there", {"users": [{"name": "nobody"}]})
     pair.ask("a user twice", {"users": [{"name": "nobody"}, {"name": "nobody"}]})
@@ -493,6 +519,7 @@ ALL = [
     ("AlterPartitionReassignments", alter_partition_reassignments),
     ("ListPartitionReassignments", list_partition_reassignments),
     ("OffsetDelete", offset_delete),
+    ("DescribeClientQuotas", describe_client_quotas),
     ("DescribeUserScramCredentials", describe_user_scram_credentials),
     ("AlterUserScramCredentials", alter_user_scram_credentials),
     ("DescribeQuorum", describe_quorum),

@@ -369,28 +369,36 @@ def test_users_and_rules(world):
     world.until(lambda: "Authentication" in str(bobs(TOPICS, "--list")), 10, "bob does not come in")
 
 
-def test_users_are_altered(world):
-    """To describe them the tool asks for quotas as well, which klog does not serve: then it says so, and no more."""
+def test_users_are_altered_and_described(world):
     tools = world.tools
     alice = secured(world, "alice", "alice", "alice-secret")
     at = ["--bootstrap-server", world.place.world["sasl"], "--command-config", alice]
     user = ["--entity-type", "users", "--entity-name", "dora"]
 
-    def described():
-        _, out, err = tools.call(CONFIGS, *at, "--describe", *user)
-        return out, "DESCRIBE_CLIENT_QUOTAS" in out + err
-
     for change in ("SCRAM-SHA-256=[iterations=8192,password=x]", "SCRAM-SHA-512=[password=x]"):
         tools.ok(CONFIGS, *at, "--alter", *user, "--add-config", change)
-    text, without_quotas = described()
-    assert without_quotas or ("256=iterations=8192" in text and "512=iterations=4096" in text), text
+    text = tools.ok(CONFIGS, *at, "--describe", *user)
+    assert "256=iterations=8192" in text and "512=iterations=4096" in text, text
+    text = tools.ok(CONFIGS, *at, "--describe", "--entity-type", "users")
+    assert "dora" in text and "alice" in text, text
     dora = secured(world, "dora", "dora", "x", "SCRAM-SHA-512")
     login = ["--bootstrap-server", world.place.world["sasl"], "--command-config", dora]
     tools.ok(TOPICS, *login, "--list")
     for gone in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
         tools.ok(CONFIGS, *at, "--alter", *user, "--delete-config", gone)
-    text, without_quotas = described()
-    assert without_quotas or "iterations" not in text, text
+    text = tools.ok(CONFIGS, *at, "--describe", *user)
+    assert "iterations" not in text, text
+
+
+def test_quotas_are_described(world):
+    """There are none; the tool says so, and where it is told to make one that klog can not."""
+    tools = world.tools
+    for kind in ("users", "clients", "ips"):
+        assert "quota" not in tools.at(CONFIGS, "--describe", "--entity-type", kind).replace("Quota configs", "")
+    if world.place.world["kind"] == "klog":
+        change = ["--alter", "--entity-type", "clients", "--entity-name", "c", "--add-config", "consumer_byte_rate=1000"]
+        text = tools.refused(CONFIGS, *change)
+        assert "ALTER_CLIENT_QUOTAS" in text, text
 
 
 TESTS = [(name, test) for name, test in list(globals().items()) if name.startswith("test_")]

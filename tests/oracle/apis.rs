@@ -70,6 +70,7 @@ macro_rules! each_api {
             delete_records DeleteRecordsRequest DeleteRecordsResponse,
             delete_topics DeleteTopicsRequest DeleteTopicsResponse,
             describe_acls DescribeAclsRequest DescribeAclsResponse,
+            describe_client_quotas DescribeClientQuotasRequest DescribeClientQuotasResponse,
             describe_cluster DescribeClusterRequest DescribeClusterResponse,
             describe_configs DescribeConfigsRequest DescribeConfigsResponse,
             describe_groups DescribeGroupsRequest DescribeGroupsResponse,

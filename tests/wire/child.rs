@@ -1,5 +1,5 @@
 //! A server in a process of its own, so that its memory can be measured: this test program, started again.
-//! The two tests at the end are those servers; without the folder in their environment they do nothing.
+//! The tests at the end are those servers; without the folder in their environment they do nothing.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,13 @@ use klog::server::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::peer::until;
-use crate::stand_in::{StandIn, serve};
+use crate::stand_in::{StandIn, TestFile, serve};
 
 const FOLDER: &str = "KLOG_WIRE_CHILD";
 
 pub(crate) struct Server {
     child: Child,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) address: Address,
 }
 
@@ -41,7 +41,7 @@ impl Server {
         let file = folder.path().join("address");
         until("the child listens", || file.exists());
         let address = fs::read_to_string(file).unwrap().parse().unwrap();
-        Self { child, _folder: folder, address }
+        Self { child, folder, address }
     }
 
     /// A line of the process's status in KiB: `VmRSS` is now, `VmHWM` the most ever.
@@ -74,6 +74,50 @@ fn stand_in() {
     let folder = Path::new(&folder);
     raise_descriptors();
     let server = serve(&Arc::new(StandIn::default()), folder, Limits::default());
+    announce(folder, &server.addresses()[0]);
+    wait_for_parent();
+}
+
+/// As large as a fetch may ask for and larger than any memory that a connection may hold; all of it zero.
+pub(crate) const FILE_BYTES: u64 = 256 << 20;
+
+fn files(folder: &Path) -> Arc<StandIn> {
+    let path = folder.join("file");
+    fs::File::create(&path).unwrap().set_len(FILE_BYTES).unwrap();
+    let open = |hidden| {
+        let file = fs::File::open(&path).unwrap();
+        Some(Arc::new(TestFile { file, hidden }) as Arc<dyn klog::storage::DiskFile>)
+    };
+    Arc::new(StandIn { file: open(false), in_memory: open(true), ..StandIn::default() })
+}
+
+#[test]
+fn files_plain() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let server = serve(&files(folder), folder, Limits::default());
+    announce(folder, &server.addresses()[0]);
+    wait_for_parent();
+}
+
+/// Its authority is `ca.pem` in the folder.
+#[test]
+fn files_over_tls() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let authority = crate::authority::Authority::new(folder, "ca");
+    let options = klog::net::tls::ServerTlsOptions {
+        identity: klog::net::tls::Identity::in_file(authority.server("server", &["127.0.0.1"])),
+        trust: None,
+        client_auth: klog::net::tls::ClientAuth::None,
+        spoken: klog::net::tls::Spoken::default(),
+    };
+    let tls = Arc::new(klog::net::tls::ServerTls::load(options).unwrap());
+    let any = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+    let listeners = vec![klog::server::ListenerOptions::bind(&any, None).unwrap().with_tls(tls)];
+    let options =
+        klog::server::ServerOptions { listeners, workers: 2, ..klog::server::ServerOptions::default() };
+    let server = klog::server::Server::start(options, files(folder)).unwrap();
     announce(folder, &server.addresses()[0]);
     wait_for_parent();
 }

@@ -14,5 +14,6 @@ mod peer;
 mod prometheus;
 mod real;
 mod sasl;
+mod slow;
 mod stand_in;
 mod tls;

@@ -224,3 +224,26 @@ fn a_scraper_that_gives_up_starts_no_second_look() {
     assert!(read(&mut second).0.contains("503"));
     assert_eq!(looks(), 2);
 }
+
+#[test]
+fn nobody_is_told_of_topics_where_rights_count() {
+    for rights in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, server) = crate::real::serve_to(folder.path(), rights);
+        let new = klog::broker::catalog::NewTopic {
+            name: "salaries".to_owned(),
+            partitions: 1,
+            replication_factor: 1,
+            configs: Default::default(),
+        };
+        broker.create_topics(&[new]).remove(0).unwrap();
+        let [tcp, unix] = server.http_addresses() else { panic!("there are two") };
+        for page in ["/metrics", "/status"] {
+            let (status, _, body) = get(tcp, page);
+            assert_eq!(status, "HTTP/1.1 200 OK");
+            assert_eq!(body.contains("salaries"), !rights, "{page}");
+            assert!(get(unix, page).2.contains("salaries"), "who may open the socket may see the folder");
+        }
+        assert!(get(tcp, "/status").2.contains("\"topic_count\":1"), "how many there are is no secret");
+    }
+}

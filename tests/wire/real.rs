@@ -10,6 +10,11 @@ use klog::server::{ListenerOptions, Server, ServerOptions};
 
 /// Opens the broker of a folder and serves it on a free TCP port and a Unix socket.
 pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
+    serve_to(folder, false)
+}
+
+/// [`serve`], where `authentication` tells whether rules count.
+pub(crate) fn serve_to(folder: &Path, authentication: bool) -> (Arc<Broker>, Server) {
     if std::env::var_os("KLOG_WIRE_LOG").is_some() {
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)
@@ -20,7 +25,7 @@ pub(crate) fn serve(folder: &Path) -> (Arc<Broker>, Server) {
         data: folder.join("data"),
         settings: Settings::parse::<&str, &str>([]).unwrap(),
         seed: None,
-        authentication: false,
+        authentication,
         max_open_files: 1000,
     };
     let broker = Broker::open_on_this_machine(options).unwrap();

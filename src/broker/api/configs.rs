@@ -23,12 +23,19 @@ pub(super) struct Described {
     pub(super) steps: Vec<Step>,
     /// It can not be changed while the broker runs.
     pub(super) read_only: bool,
+    /// The default is named among the synonyms. Kafka names a topic's only where the broker setting behind it has one.
+    pub(super) default_is_synonym: bool,
 }
 
 impl Described {
     /// The value in force; `None` where it is null or secret.
     pub(super) fn value(&self) -> Option<String> {
         if self.is_sensitive() { None } else { self.steps.first().and_then(|step| step.value.clone()) }
+    }
+
+    /// The way to the value as it is told.
+    pub(super) fn synonyms(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.source != Source::Default || self.default_is_synonym)
     }
 
     /// Whether the value is a secret.
@@ -81,12 +88,14 @@ pub(super) fn kind_number(kind: Kind) -> i8 {
 
 /// All settings of a topic on which `given` was set.
 pub(super) fn of_topic(given: &BTreeMap<String, String>, broker: &Settings) -> Vec<Described> {
+    let has_default = |name: &str| BROKER.iter().any(|row| row.name == name && row.default.is_some());
     TOPIC
         .iter()
         .map(|(row, synonym)| Described {
             row,
             steps: steps(row, synonym, given.get(row.name), broker),
             read_only: false,
+            default_is_synonym: has_default(synonym),
         })
         .collect()
 }
@@ -100,7 +109,7 @@ pub(super) fn of_broker(settings: &Settings) -> Vec<Described> {
         };
         let mut steps = layers(settings, row.name);
         steps.push(Step { name: row.name, value: default, source: Source::Default });
-        Described { row, steps, read_only: !is_dynamic(row.name) }
+        Described { row, steps, read_only: !is_dynamic(row.name), default_is_synonym: true }
     };
     BROKER.iter().map(described).collect()
 }
@@ -110,7 +119,7 @@ pub(super) fn of_all_brokers(settings: &Settings) -> Vec<Described> {
     let described = |row: &'static Row| {
         let steps: Vec<Step> =
             layers(settings, row.name).into_iter().filter(|step| step.source == Source::AllBrokers).collect();
-        (!steps.is_empty()).then_some(Described { row, steps, read_only: false })
+        (!steps.is_empty()).then_some(Described { row, steps, read_only: false, default_is_synonym: true })
     };
     BROKER.iter().filter_map(described).collect()
 }
@@ -127,7 +136,7 @@ pub(super) fn of_group(given: &BTreeMap<String, String>, broker: &Settings) -> V
         let name = if group.synonym.is_empty() { row.name } else { group.synonym };
         let last = Step { name, value: row.default.map(str::to_owned), source: Source::Default };
         let steps = set.into_iter().chain(layers(broker, group.synonym)).chain([last]).collect();
-        Described { row, steps, read_only: false }
+        Described { row, steps, read_only: false, default_is_synonym: true }
     };
     GROUP.iter().map(described).collect()
 }

@@ -84,7 +84,8 @@ fn member(member: DescribedConsumer) -> Member {
         client_id: member.client_id,
         client_host: member.client_host,
         subscribed_topic_names: member.topics,
-        subscribed_topic_regex: member.regex,
+        // Never null, as in Kafka.
+        subscribed_topic_regex: Some(member.regex.unwrap_or_default()),
         assignment: assignment(member.assignment),
         target_assignment: assignment(member.target),
         member_type: if member.classic { 0 } else { 1 },

@@ -75,10 +75,10 @@ fn permitted(broker: &Broker, peer: &Peer, name: &str) -> Result<(), Refused> {
     operations::topic(broker, peer, Operation::Create, name)
 }
 
-/// Makes the topics, or only checks them; answers their ids (zero where only checked).
+/// Makes the topics, or only checks them; answers their ids (where only checked, such as they could have had).
 fn make(broker: &Broker, wanted: &[NewTopic], validate_only: bool) -> Vec<Result<TopicId, AdminError>> {
     if validate_only {
-        return wanted.iter().map(|new| broker.check_topic(new).map(|()| TopicId::ZERO)).collect();
+        return wanted.iter().map(|new| broker.check_topic(new)).collect();
     }
     broker.create_topics(wanted).into_iter().map(|made| made.map(|topic| topic.id())).collect()
 }

@@ -7,7 +7,6 @@ use super::group_access::may;
 use super::group_code::outcome;
 use crate::auth::acl::Operation;
 use crate::broker::{Broker, Peer};
-use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 
@@ -26,7 +25,6 @@ pub async fn handle(
         }
         let error_code = match may(broker, peer, Operation::Delete, &id) {
             Err(refusal) => refusal,
-            Ok(()) if id.is_empty() => ErrorCode::INVALID_GROUP_ID,
             Ok(()) => outcome(broker.groups().delete(broker, &id).await),
         };
         results.push(DeletableGroupResult { group_id: id, error_code });

@@ -2,7 +2,7 @@
 //! answered. Refuses internal topics, topics named both ways or neither, and all of it where `delete.topic.enable` is
 //! false.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error;
@@ -41,10 +41,20 @@ pub(super) async fn handle(
     for (meant, _) in &asked {
         *times.entry(meant.clone()).or_default() += 1;
     }
+    let named = |by_name: bool| -> HashSet<String> {
+        let of = asked.iter().filter(|(_, one)| one.name.is_some() == by_name);
+        of.filter_map(|((name, _), _)| name.clone()).collect()
+    };
+    let both: HashSet<String> = named(true).intersection(&named(false)).cloned().collect();
     let mut responses = Vec::with_capacity(times.len());
-    for (meant, one) in asked {
-        // A topic that is there several times, by its name or its id, has one answer.
+    for (meant, mut one) in asked {
+        // A topic that is there several times, by its name or its id, has one answer; by both, it says both.
         let Some(times) = times.remove(&meant) else { continue };
+        if let Some(name) = meant.0.filter(|name| both.contains(name))
+            && let Ok(topic) = find(broker, peer, &one, false)
+        {
+            (one.name, one.topic_id) = (Some(name), topic.id());
+        }
         responses.push(delete(broker, peer, one, times > 1).await);
     }
     for gone in responses.iter().filter(|response| response.error_code == ErrorCode::NONE) {

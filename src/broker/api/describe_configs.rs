@@ -135,7 +135,7 @@ fn say(described: &Described, synonyms: bool, document: bool) -> DescribeConfigs
         read_only: described.read_only,
         config_source: described.source(),
         is_sensitive: sensitive,
-        synonyms: if synonyms { described.steps.iter().map(synonym).collect() } else { Vec::new() },
+        synonyms: if synonyms { described.synonyms().map(synonym).collect() } else { Vec::new() },
         config_type: configs::kind_number(described.row.kind),
         documentation: document.then(|| described.row.doc.to_owned()),
     }

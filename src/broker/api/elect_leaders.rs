@@ -17,19 +17,19 @@ pub(super) async fn handle(
     version: i16,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
-    let denied = operations::cluster(broker, peer, Operation::Alter).err();
-    let asked = request.topic_partitions;
-    if let Some((error_code, message)) = denied {
-        // Version 0 has no place for it but the partitions.
-        let results = if version == 0 { refused(asked, error_code, &message) } else { Vec::new() };
-        return ElectLeadersResponse { error_code, replica_election_results: results, ..Default::default() };
-    }
-    if version >= 1 && !(0..=1).contains(&request.election_type) {
-        // Said of each partition where some are named, else of the whole.
-        let code = ErrorCode::INVALID_REQUEST;
-        let error_code = if asked.is_some() { ErrorCode::NONE } else { code };
-        let text = format!("there is no election type {}", request.election_type);
-        let replica_election_results = refused(asked, code, &text);
+    let permitted = operations::cluster(broker, peer, Operation::Alter);
+    let (kind, asked) = (request.election_type, request.topic_partitions);
+    // Where no partition is named there is nothing to say it of.
+    let judged = asked.as_ref().is_none_or(|asked| !asked.is_empty());
+    let permitted = permitted.and_then(|()| match version {
+        1.. if judged && !(0..=1).contains(&kind) => {
+            Err((ErrorCode::INVALID_REQUEST, format!("there is no election type {kind}")))
+        }
+        _ => Ok(()),
+    });
+    if let Err((error_code, message)) = permitted {
+        // Said of each partition as well, as in Kafka; version 0 has no other place for it.
+        let replica_election_results = refused(asked, error_code, &message);
         return ElectLeadersResponse { error_code, replica_election_results, ..Default::default() };
     }
     let replica_election_results = match asked {

@@ -55,14 +55,16 @@ pub(super) fn of_setting(error: &SettingError) -> ErrorCode {
 /// INVALID_RECORD.
 pub(super) fn of_record(error: &RecordError) -> ErrorCode {
     match error {
-        RecordError::Truncated { .. } | RecordError::BadLength(_) | RecordError::BadCrc { .. } => {
-            ErrorCode::CORRUPT_MESSAGE
-        }
+        RecordError::BadLength(_) | RecordError::BadCrc { .. } => ErrorCode::CORRUPT_MESSAGE,
+        // The old formats are known and not taken; what else stands there is no format at all.
+        RecordError::BadMagic(magic) if !(0..=1).contains(magic) => ErrorCode::CORRUPT_MESSAGE,
         RecordError::UnknownCodec(_) | RecordError::CodecNotAllowed { .. } => {
             ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
         }
         RecordError::TooLarge { .. } | RecordError::TooLargeInflated { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         RecordError::BadMagic(_)
+        // A batch that is not all there is none, as in Kafka.
+        | RecordError::Truncated { .. }
         | RecordError::BadCompression { .. }
         | RecordError::NotOneBatch { .. }
         | RecordError::BadBaseOffset(_)

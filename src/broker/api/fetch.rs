@@ -25,7 +25,7 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
         Ok(request) => request,
         Err(close) => return close,
     };
-    let (held, wants) = match session(broker, version, &request) {
+    let (held, wants) = match session(broker, peer, version, &request) {
         Ok(session) => session,
         Err(code) => {
             let response = FetchResponse { error_code: code, ..FetchResponse::default() };
@@ -41,6 +41,7 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
 /// The session that the request belongs to, and everything that is wanted.
 fn session(
     broker: &Broker,
+    peer: &Peer,
     version: i16,
     request: &FetchRequest,
 ) -> Result<(Option<Held>, Vec<Want>), ErrorCode> {
@@ -50,22 +51,24 @@ fn session(
     }
     let (kind, left) = Asked::of(request.session_id, request.session_epoch);
     if let Some(left) = left {
-        broker.sessions().close(left);
+        broker.sessions().close(left, peer.principal());
     }
     let (by_id, now) = (version >= 13, broker.clock().monotonic());
     match kind {
         Asked::None => Ok((None, asked)),
         Asked::New => {
-            let held = if asked.is_empty() {
-                None
+            // Who may read nothing of it gets none: there are only so many.
+            let held = if asked.iter().any(|(topic, part, _)| resolve(broker, peer, topic, *part).is_ok()) {
+                let owner = peer.principal();
+                broker.random_positive().and_then(|id| broker.sessions().begin(id, owner, &asked, by_id, now))
             } else {
-                broker.random_positive().and_then(|id| broker.sessions().begin(id, &asked, by_id, now))
+                None
             };
             Ok((held, asked))
         }
         Asked::Next { id, epoch } => {
             let forgotten = forgotten(version, request);
-            let held = broker.sessions().go_on(id, epoch, by_id, &asked, &forgotten, now);
+            let held = broker.sessions().go_on((id, peer.principal()), epoch, by_id, &asked, &forgotten, now);
             let held = held.map_err(|error| match error {
                 SessionError::NotFound => ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
                 SessionError::Epoch => ErrorCode::INVALID_FETCH_SESSION_EPOCH,

@@ -76,19 +76,27 @@ pub(super) async fn verdicts(
     if let Err(code) = txn_code::may(broker, peer, Operation::Write, id) {
         return Verdicts::Refused(code);
     }
-    let (producer, mut each, asked) = match begin(broker, peer, version, request) {
+    let (producer, mut each, mut asked) = match begin(broker, peer, version, request) {
         Ok(begun) => begun,
         Err(code) => return Verdicts::Refused(code),
     };
     let Some(producer) = producer.filter(|_| !asked.is_empty()) else { return Verdicts::Each(each) };
-    if version >= ADDS_FROM {
+    let adds = version >= ADDS_FROM;
+    if adds {
         let partitions: Vec<_> = asked.iter().map(|asked| asked.partition.clone()).collect();
         let added = broker.transactions().add_partitions_as(broker, id, producer, &partitions, 2).await;
-        let verdict = |guard| added.map(|()| guard).map_err(|error| refusal(error, version));
-        each.extend(asked.into_iter().map(|asked| (asked.place, verdict(asked.guard))));
-        return Verdicts::Each(each);
+        if let Err(error) = added {
+            each.extend(asked.into_iter().map(|asked| (asked.place, Err(refusal(error, version)))));
+            return Verdicts::Each(each);
+        }
+        // That may have waited for the end of the transaction before, whose markers took the guards away: anew, and held
+        // against what the coordinator knows from now on.
+        match begin(broker, peer, version, request) {
+            Ok(begun) => (_, each, asked) = begun,
+            Err(code) => return Verdicts::Refused(code),
+        }
     }
-    let verifies = broker.settings().flag("transaction.partition.verification.enable");
+    let verifies = adds || broker.settings().flag("transaction.partition.verification.enable");
     for Asked { place, partition, guard } in asked {
         let verified = if verifies {
             broker.transactions().verify(broker, id, producer.id, producer.epoch, &partition).await

@@ -11,6 +11,7 @@ use super::answer::{Outcome, Part, Reply, decode, reply};
 use super::gate::monotonic_ms;
 use crate::auth::scram::{self, Server};
 use crate::auth::{AuthError, MAX_STEP, USER, plain};
+use crate::broker::access::Known;
 use crate::broker::sasl::{Mechanism, SaslExchange};
 use crate::broker::{Broker, BrokerError, Peer};
 use crate::wire::error::ErrorCode;
@@ -25,6 +26,7 @@ struct Step {
 
 /// Why there is no next step.
 struct Failure {
+    /// What the answer says; NONE: there is no answer.
     code: ErrorCode,
     message: String,
     closes: bool,
@@ -56,6 +58,9 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
             if closes {
                 report(peer, &message);
                 delay(broker).await;
+            }
+            if code.is_ok() {
+                return Outcome::Close(message);
             }
             let response = SaslAuthenticateResponse {
                 error_code: code,
@@ -159,6 +164,7 @@ enum Next {
 enum Wrong {
     Step(AuthError),
     Broker(BrokerError),
+    TooMany,
 }
 
 impl Wrong {
@@ -172,6 +178,11 @@ impl Wrong {
                 tracing::error!(%error, "an authentication can not be judged");
                 "Authentication failed: the broker can not judge it now".to_owned()
             }
+            // A code would be final for most clients; a connection that ends is tried again.
+            Self::TooMany => {
+                let message = "too many clients log in at once".to_owned();
+                return Failure { code: ErrorCode::NONE, message, closes: true };
+            }
         };
         Failure { code: ErrorCode::SASL_AUTHENTICATION_FAILED, message, closes: true }
     }
@@ -181,8 +192,9 @@ async fn log_in(broker: &Arc<Broker>, message: &[u8]) -> Result<Next, Wrong> {
     let login = plain::parse(message).map_err(Wrong::Step)?;
     let user = login.username.clone();
     match broker.knows(login).await {
-        Ok(true) => Ok(Next::Proven { user, message: Vec::new() }),
-        Ok(false) => Err(Wrong::Step(AuthError::BadCredentials)),
+        Ok(Known::Yes) => Ok(Next::Proven { user, message: Vec::new() }),
+        Ok(Known::No) => Err(Wrong::Step(AuthError::BadCredentials)),
+        Ok(Known::TooMany) => Err(Wrong::TooMany),
         Err(error) => Err(Wrong::Broker(error)),
     }
 }

@@ -94,15 +94,53 @@ impl Access {
         if let Some(kept) = self.users.get(name).and_then(|user| user.get(&mechanism)) {
             return kept.clone();
         }
-        let like = self.users.values().find_map(|user| user.get(&mechanism));
+        let known = self.users.values().filter_map(|user| user.get(&mechanism));
+        let like = self.alike(name, known.map(|kept| (mechanism, kept))).map(|(_, kept)| kept);
         Credential::made_up(mechanism, name, &self.secret.unwrap_or_default().0, like)
+    }
+
+    /// Which of the real credentials an unknown user's is like: each form (mechanism, rounds, length of the salt) as
+    /// often as there are users of it, and for one name always the same while the forms and their shares stay.
+    fn alike<'a>(
+        &self,
+        name: &str,
+        known: impl Iterator<Item = (ScramMechanism, &'a Credential)>,
+    ) -> Option<(ScramMechanism, &'a Credential)> {
+        let mut forms: BTreeMap<_, (f64, &Credential)> = BTreeMap::new();
+        for (mechanism, kept) in known {
+            let form = (mechanism, kept.iterations, kept.salt.len());
+            forms.entry(form).or_insert((0.0, kept)).0 += 1.0;
+        }
+        // Drawn for each form by itself, so that one more form takes over only its share of the names.
+        let secret = self.secret.unwrap_or_default();
+        let drawn = forms.into_iter().map(|((mechanism, rounds, salt), (share, kept))| {
+            let bytes = (mechanism.code().to_be_bytes(), rounds.to_be_bytes(), salt.to_be_bytes());
+            let words: [&[u8]; 5] = [b"form", &bytes.0, &bytes.1, &bytes.2, name.as_bytes()];
+            // Of these the largest is each form's as often as its share says.
+            let even = Credential::drawn(&secret.0, &words);
+            (-share / even.ln(), mechanism, kept)
+        });
+        let (_, mechanism, kept) = drawn.max_by(|one, other| one.0.total_cmp(&other.0))?;
+        Some((mechanism, kept))
     }
 
     /// The mechanism by whose credential a user's password is checked where it comes as it is (PLAIN).
     pub fn mechanism(&self, name: &str) -> ScramMechanism {
-        let has = |user: &BTreeMap<ScramMechanism, Credential>| user.keys().next().copied();
-        let like = || self.users.values().find_map(has);
-        self.users.get(name).and_then(has).or_else(like).unwrap_or(ScramMechanism::Sha256)
+        self.plain_credential(name).0
+    }
+
+    /// What a user's password is held against where it comes as it is (PLAIN), and by which mechanism; something made up
+    /// in the form of real ones where there is no such user, so that it takes as long.
+    pub fn plain_credential(&self, name: &str) -> (ScramMechanism, Credential) {
+        let first = |user: &'_ BTreeMap<ScramMechanism, Credential>| user.keys().next().copied();
+        if let Some(mechanism) = self.users.get(name).and_then(first) {
+            return (mechanism, self.credential(name, mechanism));
+        }
+        let known = self.users.values().filter_map(|user| user.iter().next());
+        let like = self.alike(name, known.map(|(mechanism, kept)| (*mechanism, kept)));
+        let mechanism = like.map_or(ScramMechanism::Sha256, |(mechanism, _)| mechanism);
+        let secret = self.secret.unwrap_or_default();
+        (mechanism, Credential::made_up(mechanism, name, &secret.0, like.map(|(_, kept)| kept)))
     }
 
     /// Decides on changes of users: for each user all of them or, where one is refused, none.
@@ -381,5 +419,36 @@ mod tests {
         with(&mut access, &[born(2)]);
         assert_eq!(access.credential("nobody", ScramMechanism::Sha512), first);
         assert_eq!(access.mechanism("nobody"), ScramMechanism::Sha512);
+    }
+
+    #[test]
+    fn unknown_users_have_the_forms_of_known_ones_each_as_often() {
+        let mut access = Access::default();
+        with(
+            &mut access,
+            &[MetadataRecord::RegisterBroker(crate::schema::metadata::RegisterBroker {
+                incarnation_id: TopicId([1; 16]),
+                ..Default::default()
+            })],
+        );
+        for (number, iterations) in [4096, 4096, 4096, 8192].into_iter().enumerate() {
+            let (_, records) = access.alter_users(&[], &[upsert(&format!("user{number}"), 1, iterations)]);
+            with(&mut access, &records);
+        }
+        let rounds = |access: &Access, name: usize| {
+            access.credential(&format!("nobody{name}"), ScramMechanism::Sha256).iterations
+        };
+        let before: Vec<_> = (0..1000).map(|name| rounds(&access, name)).collect();
+        let many = before.iter().filter(|rounds| **rounds == 8192).count();
+        assert!((200..300).contains(&many), "a quarter of the users has 8192, of the unknown {many} in 1000");
+        assert_eq!(before.len() - many, before.iter().filter(|rounds| **rounds == 4096).count());
+        let plain: Vec<_> =
+            (0..1000).map(|name| access.plain_credential(&format!("nobody{name}")).1.iterations).collect();
+        assert_eq!(plain, before, "a password is hashed as often as its proof would be");
+        // Another user changes little of what was said of unknown ones.
+        let (_, records) = access.alter_users(&[], &[upsert("user4", 1, 8192)]);
+        with(&mut access, &records);
+        let changed = (0..1000).filter(|name| rounds(&access, *name) != before[*name]).count();
+        assert!(changed < 250, "{changed}");
     }
 }

@@ -349,7 +349,7 @@ impl Group {
         let protocol = self.protocol.as_deref();
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
-            topics.extend(Subscription::decode(member.metadata(protocol)).ok()?.topics);
+            topics.extend(Subscription::decode_topics(member.metadata(protocol)).ok()?);
         }
         Some(topics)
     }

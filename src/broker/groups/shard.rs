@@ -181,6 +181,11 @@ impl Shard {
         }
     }
 
+    /// Whether the producer has a transaction under way in this shard, in this epoch.
+    pub(super) fn is_in_txn(&self, producer_id: i64, epoch: i16) -> bool {
+        self.lock().core.durable.pending.is_open(producer_id, epoch)
+    }
+
     /// Notes that a producer's transaction is about to be looked up for an append; `None` where it is under way in
     /// this shard, so that nothing has to be looked up.
     pub(super) fn verify(self: &Arc<Self>, producer_id: i64, epoch: i16) -> Option<Verifying> {
@@ -301,5 +306,120 @@ fn refusal(error: &BrokerError) -> Option<GroupError> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::groups::request::{Committed, NewOffset, Sender};
+    use crate::broker::{Broker, BrokerOptions};
+    use crate::model::id::{TopicId, TopicPartition};
+    use crate::model::name::CONSUMER_OFFSETS;
+    use crate::model::time::ManualClock;
+    use crate::storage::sim::SimDisk;
+
+    const NOW: Now = Now { mono_ms: 0, wall_ms: 1_700_000_000_000 };
+    const NOBODY: Sender<'static> =
+        Sender { generation: -1, member_id: "", instance_id: None, knows_epochs: true };
+
+    async fn broker() -> (Arc<Broker>, Arc<Partition>) {
+        let options = BrokerOptions { seed: Some(1), ..BrokerOptions::new("/data") };
+        let clock = Arc::new(ManualClock::new(NOW.wall_ms));
+        let broker = Broker::open(options, SimDisk::new(7) as _, clock as _).unwrap();
+        broker.ensure_internal(CONSUMER_OFFSETS).await.unwrap();
+        let partition = broker.partition(CONSUMER_OFFSETS, 0).unwrap();
+        (broker, partition)
+    }
+
+    fn load(partition: &Arc<Partition>) -> Arc<Shard> {
+        Arc::new(Shard::load(Arc::clone(partition), Rules::default(), NOW).unwrap())
+    }
+
+    fn commit(
+        shard: &Shard,
+        producer: (i64, i16),
+        verified: Option<&Verifying>,
+        offset: i64,
+    ) -> Result<(), GroupError> {
+        let offset = NewOffset {
+            topic: "t".into(),
+            topic_id: TopicId::ZERO,
+            partition: 0,
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let decide = |core: &mut Core| core.commit_in_txn(&"g".into(), NOBODY, producer, vec![offset], NOW);
+        shard.act_in_txn(NOW, producer, verified, decide)?.0.map(|_| ())
+    }
+
+    fn end(shard: &Shard, (producer_id, epoch): (i64, i16), commit: bool) -> Result<i64, GroupError> {
+        let marker = Marker { producer_id, epoch, commit, coordinator_epoch: 0, transaction_version: 1 };
+        shard.end_transaction(marker, NOW)
+    }
+
+    /// The offset, and whether a transaction may replace it.
+    fn told(shard: &Shard) -> (Option<i64>, bool) {
+        let at = TopicPartition::new("t", 0);
+        let look = |core: &Core| {
+            let offset = core.offset("g", &at, TopicId::ZERO).map(|kept| kept.offset);
+            (offset, core.committed("g", &at, TopicId::ZERO, true) == Committed::Unstable)
+        };
+        shard.read(look).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_up_before_the_end_of_a_transaction_counts_no_more() {
+        let (_broker, partition) = broker().await;
+        let shard = load(&partition);
+        let (mine, other) = (shard.verify(9, 0).unwrap(), shard.verify(9, 0).unwrap());
+        assert_eq!(commit(&shard, (9, 0), None, 1), Err(GroupError::NotInTransaction));
+        assert_eq!(commit(&shard, (8, 0), Some(&mine), 1), Err(GroupError::NotInTransaction));
+        assert_eq!(commit(&shard, (9, 0), Some(&mine), 1), Ok(()));
+        assert!(shard.verify(9, 0).is_none(), "it is under way now");
+        assert!(shard.verify(9, 1).is_some(), "in this epoch alone");
+        assert_eq!(commit(&shard, (9, 0), None, 2), Ok(()));
+        end(&shard, (9, 0), true).unwrap();
+        // The answer to `other`'s question came from before the end.
+        assert_eq!(commit(&shard, (9, 0), Some(&other), 3), Err(GroupError::NotInTransaction));
+        assert_eq!(told(&shard), (Some(2), false), "nothing waits for an end that never comes");
+        drop((mine, other));
+        assert!(shard.lock().verifying.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_open_transaction_is_found_again_in_the_log_with_its_offsets_and_its_epoch() {
+        let (_broker, partition) = broker().await;
+        let mut shard = load(&partition);
+        for (round, ends) in [(1, Some(true)), (2, Some(false)), (3, None)] {
+            let verified = shard.verify(9, 0);
+            commit(&shard, (9, 0), verified.as_ref(), round).unwrap();
+            drop(verified);
+            shard = load(&partition);
+            assert!(told(&shard).1, "it is still open");
+            assert!(shard.verify(9, 0).is_none());
+            if let Some(commit) = ends {
+                end(&shard, (9, 0), commit).unwrap();
+            }
+            shard = load(&partition);
+            assert_eq!(told(&shard), (Some(1), ends.is_none()), "round {round}");
+        }
+        let stable = partition.marks().last_stable;
+        assert!(stable < partition.log_end(), "compaction stays below what is open: {stable}");
+    }
+
+    #[tokio::test]
+    async fn an_epoch_that_a_marker_has_passed_is_fenced_and_the_shard_goes_on() {
+        let (_broker, partition) = broker().await;
+        let shard = load(&partition);
+        commit(&shard, (9, 3), shard.verify(9, 3).as_ref(), 1).unwrap();
+        end(&shard, (9, 4), false).unwrap();
+        assert_eq!(commit(&shard, (9, 3), shard.verify(9, 3).as_ref(), 2), Err(GroupError::ProducerFenced));
+        assert_eq!(end(&shard, (9, 3), true), Err(GroupError::ProducerFenced));
+        assert_eq!(commit(&shard, (9, 4), shard.verify(9, 4).as_ref(), 5), Ok(()));
+        end(&shard, (9, 4), true).unwrap();
+        assert_eq!(told(&shard), (Some(5), false));
+        assert_eq!(told(&load(&partition)), (Some(5), false));
     }
 }

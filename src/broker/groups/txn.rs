@@ -54,14 +54,15 @@ impl Groups {
         let at = self.partition_of(broker, group).await?;
         let shard = self.load(broker, at.partition).await?;
         let InTransaction { id, producer_id, epoch, adds } = transaction;
+        if *adds && !shard.is_in_txn(*producer_id, *epoch) {
+            // Before the look-up below, which a marker undoes: this may wait for the end of the transaction before.
+            let partitions = vec![at.clone()];
+            broker.transactions().add_partitions(broker, id, *producer_id, *epoch, partitions).await?;
+        }
         let verified = shard.verify(*producer_id, *epoch);
-        if verified.is_some() {
-            let transactions = broker.transactions();
-            if *adds {
-                transactions.add_partitions(broker, id, *producer_id, *epoch, vec![at]).await?;
-            } else {
-                transactions.verify(broker, id, *producer_id, *epoch, &at).await?;
-            }
+        let asks = *adds || broker.settings().flag("transaction.partition.verification.enable");
+        if verified.is_some() && asks {
+            broker.transactions().verify(broker, id, *producer_id, *epoch, &at).await?;
         }
         let (time, producer) = (now(&**broker.clock()), (*producer_id, *epoch));
         let (results, offset): (Results, i64) =

@@ -129,7 +129,7 @@ async fn write(
             .await;
         return match ended {
             Ok(offset) => Written::At(partition, offset),
-            Err(GroupError::ProducerFenced) => Written::Needless,
+            Err(GroupError::ProducerFenced | GroupError::CoordinatorFenced) => Written::Needless,
             Err(error) => {
                 tracing::warn!(partition = %id, %error, "the end of a transaction can not be written yet");
                 Written::Failed

@@ -105,7 +105,7 @@ pub struct Description {
     pub status: Status,
     /// The time-out, in ms.
     pub timeout_ms: i32,
-    /// When the transaction began: ms since 1970, -1 outside of one.
+    /// When the transaction, or the one before, began: ms since 1970, -1 for none since the producer did.
     pub started_ms: i64,
     /// The producer.
     pub producer: Producer,
@@ -122,6 +122,6 @@ pub struct Listing {
     pub producer_id: i64,
     /// The state.
     pub status: Status,
-    /// When the transaction began: ms since 1970, -1 outside of one.
+    /// When the transaction, or the one before, began: ms since 1970, -1 for none since the producer did.
     pub started_ms: i64,
 }

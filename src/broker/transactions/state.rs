@@ -98,7 +98,7 @@ pub(super) struct Transaction {
     pub(super) partitions: BTreeSet<TopicPartition>,
     /// When it last changed: ms since 1970.
     pub(super) updated_ms: i64,
-    /// When the transaction began: ms since 1970, -1 outside of one.
+    /// When the transaction, or the one before, began: ms since 1970, -1 for none since the producer did.
     pub(super) started_ms: i64,
     /// The transaction version of the client that changed it last.
     pub(super) client_version: i16,

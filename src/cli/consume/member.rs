@@ -39,7 +39,8 @@ impl Reader<'_> {
                     member.proceed();
                 }
             }
-            GroupEvent::Assigned { all, added, .. } => {
+            GroupEvent::Assigned { all, added, generation } => {
+                self.generation = generation;
                 self.open.retain(|partition| all.contains(partition));
                 self.take_over(&added).await?;
                 self.last.clear();
@@ -168,6 +169,10 @@ impl Reader<'_> {
         self.ledger.settle(self.sink.delivered());
         let positions = self.ledger.uncommitted();
         let Some(member) = self.member.as_ref().filter(|_| !positions.is_empty()) else { return Ok(()) };
+        if member.generation() != self.generation {
+            // The group went on without us; what was said of these partitions is void.
+            return Ok(());
+        }
         let offsets: Vec<_> = positions
             .iter()
             .map(|(partition, offset)| {

@@ -114,6 +114,10 @@ pub struct Args {
     /// Read records of open and aborted transactions too
     #[arg(long)]
     pub read_uncommitted: bool,
+
+    /// Write the ends of transactions too, as objects with "control": "commit" or "abort"
+    #[arg(long, requires = "json")]
+    pub control: bool,
 }
 
 /// Where to begin without a stored offset.

@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) idle: Option<Duration>,
     pub(super) deadline: Option<Duration>,
     pub(super) commit: bool,
+    /// The ends of transactions are written too.
+    pub(super) control: bool,
     pub(super) output: Output,
     pub(super) options: ClientOptions,
 }
@@ -78,6 +80,7 @@ impl Plan {
             idle: duration("--idle", args.idle.as_deref())?,
             deadline: duration("--deadline", args.deadline.as_deref())?,
             commit: args.group.is_some() && !args.no_commit,
+            control: args.control,
             output: output(args)?,
             options: options(args, context.settings.client.clone()),
         })

@@ -61,6 +61,8 @@ pub(super) struct Reader<'c> {
     pub(super) open: HashSet<TopicPartition>,
     /// With a group: whether partitions were assigned at all.
     pub(super) assigned: bool,
+    /// The generation of the last assignment, -1 before one.
+    pub(super) generation: i32,
     /// The chunk in hand, and the offset to go on from.
     pub(super) chunk: Option<(Chunk, i64)>,
     /// Where partitions stood that were just given up, should they come straight back.
@@ -99,6 +101,7 @@ impl<'c> Reader<'c> {
             stops: HashMap::new(),
             open: HashSet::new(),
             assigned: false,
+            generation: -1,
             chunk: None,
             last: HashMap::new(),
             scratch: Decompressor::new(),
@@ -251,10 +254,15 @@ impl<'c> Reader<'c> {
         let left = self.plan.count.map_or(u64::MAX, |count| count.saturating_sub(self.records));
         let marked = self.plan.commit && self.sink.is_watched();
         let before = (self.records, self.sink.end());
+        let markers = if self.plan.control { chunk.markers(from) } else { Vec::new() };
+        let mut markers = markers.into_iter().peekable();
         let (mut failed, mut records) = (None, 0);
         let (sink, ledger, plan) = (&mut self.sink, &mut self.ledger, &self.plan);
         let topic = &chunk.partition;
         let next = chunk.visit(from, &mut self.scratch, |header, record| {
+            while let Some(marker) = markers.next_if(|marker| marker.offset < record.offset) {
+                envelope::write_marker(sink.buffer(), topic, &marker);
+            }
             write_record(&plan.output, sink.buffer(), topic, header, &record);
             records += 1;
             if marked {
@@ -273,6 +281,9 @@ impl<'c> Reader<'c> {
             return Err(failure);
         }
         let next = next.map_err(|error| self.context.explain(&error))?;
+        while let Some(marker) = markers.next_if(|marker| marker.offset < next) {
+            envelope::write_marker(self.sink.buffer(), &chunk.partition, &marker);
+        }
         self.records += records;
         let end = self.sink.end();
         match marked {

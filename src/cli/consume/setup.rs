@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::reader::{FAR, Reader};
 use super::sink::Sink;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, plain};
+use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::output;
 use crate::cli::signals::Signals;
 use crate::client::consumer::Position;
@@ -37,7 +37,7 @@ impl<'c> Reader<'c> {
             biased;
             _ = signals.wait() => return Ok(None),
             () = sink.hung_up() => return Ok(None),
-            () = tokio::time::sleep(patience) => return Ok(None),
+            () = tokio::time::sleep(patience) => return not_in_time(&plan, patience),
             client = connect(context, &plan) => client?,
         };
         let mut reader = Reader::with(context, plan, signals, sink, client, begun);
@@ -73,6 +73,18 @@ impl<'c> Reader<'c> {
             self.read_from(partition, start);
         }
         Ok(())
+    }
+}
+
+/// What the command ends with where its time was over before it read anything: with `-n` a deadline is a promise.
+fn not_in_time<T>(plan: &Plan, waited: Duration) -> Result<Option<T>, Failure> {
+    match plan.count {
+        Some(count) if plan.deadline == Some(waited) => Err(Failure::new(
+            Exit::NotInTime,
+            format!("0 of {count} records came before the deadline"),
+            "give a longer --deadline, or fewer records with -n",
+        )),
+        _ => Ok(None),
     }
 }
 

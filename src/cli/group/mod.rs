@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
+use super::held::{self, OpenTransaction};
 use super::output::rows::{Format, Output, Rows};
 use super::topic::worse;
 use super::{completions, glob, output};
@@ -111,27 +112,47 @@ async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure
     for (name, outcome) in args.groups.iter().zip(described) {
         match outcome {
             Ok(group) if group.is_dead() => exit = worse(exit, output::failure(&no_group(name))),
-            Ok(group) => found.push(group),
+            Ok(group) => {
+                let open = open_transactions(&client, &group).await;
+                found.push((group, open));
+            }
             Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
         }
     }
     let text = match args.output.output {
-        Format::Table => found.iter().map(described_text).collect::<Vec<_>>().join("\n"),
+        Format::Table => {
+            found.iter().map(|(group, open)| described_text(group, open)).collect::<Vec<_>>().join("\n")
+        }
         Format::Json if found.is_empty() => String::new(),
         Format::Json => {
-            let objects: Vec<String> = found.iter().map(|group| described_json(group).to_string()).collect();
+            let objects: Vec<String> =
+                found.iter().map(|(group, open)| described_json(group, open).to_string()).collect();
             format!("[{}]\n", objects.join(",\n "))
         }
-        Format::Jsonl => found.iter().map(|group| described_json(group).to_string() + "\n").collect(),
-        Format::Name => found.iter().map(|group| format!("{}\n", group.group)).collect(),
+        Format::Jsonl => {
+            found.iter().map(|(group, open)| described_json(group, open).to_string() + "\n").collect()
+        }
+        Format::Name => found.iter().map(|(group, _)| format!("{}\n", group.group)).collect(),
         Format::Tsv => {
             let mut rows = Rows::new(&MEMBER_COLUMNS);
-            found.iter().for_each(|group| members(group, &mut rows));
+            found.iter().for_each(|(group, _)| members(group, &mut rows));
             rows.render(Format::Tsv)
         }
     };
     output::data(text.as_bytes())?;
     Ok(exit)
+}
+
+/// Transactions that are open in what a group reads: its members of committed records wait there. What can not be
+/// asked is left out.
+async fn open_transactions(client: &Client, group: &GroupDescription) -> Vec<OpenTransaction> {
+    let committed = client.group_offsets(&group.group).await.unwrap_or_default();
+    let mut partitions: Vec<TopicPartition> = committed.into_iter().map(|(partition, _)| partition).collect();
+    partitions.extend(group.members.iter().flat_map(|member| member.assigned.iter().cloned()));
+    partitions.sort();
+    partitions.dedup();
+    let ends = held::ends(client, &partitions).await.unwrap_or_default();
+    held::open_in(client, &partitions, &ends).await
 }
 
 fn no_group(name: &str) -> Failure {
@@ -165,7 +186,7 @@ fn members(group: &GroupDescription, rows: &mut Rows) {
     }
 }
 
-fn described_json(group: &GroupDescription) -> Value {
+fn described_json(group: &GroupDescription, open: &[OpenTransaction]) -> Value {
     let members: Vec<Value> = group
         .members
         .iter()
@@ -195,10 +216,11 @@ fn described_json(group: &GroupDescription) -> Value {
         "protocol": or_nothing(&group.protocol),
         "coordinator": group.coordinator,
         "members": members,
+        "open_transactions": held::to_json(open),
     })
 }
 
-fn described_text(group: &GroupDescription) -> String {
+fn described_text(group: &GroupDescription, open: &[OpenTransaction]) -> String {
     let mut out = format!("group {}, {}, {}", group.group, group.state, group.group_type);
     if let Some(epoch) = group.epoch {
         out += &format!(", epoch {epoch}");
@@ -210,13 +232,13 @@ fn described_text(group: &GroupDescription) -> String {
     let mut rows = Rows::new(&MEMBER_COLUMNS);
     members(group, &mut rows);
     if rows.rows.is_empty() {
-        return out + "no members\n";
+        return out + "no members\n" + &held::to_text(open);
     }
     rows.columns.remove(0);
     rows.rows.iter_mut().for_each(|row| {
         row.remove(0);
     });
-    out + "\n" + &rows.render(Format::Table)
+    out + "\n" + &rows.render(Format::Table) + &held::to_text(open)
 }
 
 /// What one group has to do with one partition.

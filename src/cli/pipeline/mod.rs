@@ -105,6 +105,10 @@ struct RunArgs {
     /// Carry what is there now, then exit
     #[arg(long)]
     once: bool,
+    /// What comes of records is committed together with the position behind them, in transactions: after a crash too
+    /// each result is there once, for readers of committed records. From topics to topics only
+    #[arg(long)]
+    exactly_once: bool,
     /// Worker threads at most [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,

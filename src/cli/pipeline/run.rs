@@ -18,6 +18,11 @@ use crate::pipeline::{From, OnError, Pipeline, Reset};
 /// How long a pipeline that follows tries to deliver: without end, as far as the protocol's times go.
 const FOLLOWING: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// How often transactions are committed: before that nobody sees what came of a record.
+const TOGETHER: Duration = Duration::from_millis(500);
+/// How long what a killed run left open holds the readers of its topics, and the next run.
+const LEFT_OPEN: Duration = Duration::from_secs(15);
+
 /// Runs `klog pipeline run`.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let (spec, patterns) = spec::read(&args.words, &args.ways)?;
@@ -40,7 +45,19 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     };
     let on_error = spec.on_error.clone();
     let (once, threads) = (args.once, args.threads.map_or(0, usize::from));
-    let job = Job { pipeline: Pipeline::new(spec), source, group, once, on_error: on_error.clone(), threads };
+    let pipeline = Pipeline::new(spec);
+    let exactly_once = args.exactly_once;
+    if exactly_once {
+        if matches!(source, Source::Stdin) || pipeline.targets().iter().any(|target| target == STREAM) {
+            return Err(Failure::usage(
+                "--exactly-once: what stdin gave and stdout took can not be taken back",
+                "read from topics and write to topics, or leave it out",
+            ));
+        }
+        options.commit_interval = options.commit_interval.min(TOGETHER);
+        options.transaction_timeout = options.transaction_timeout.or(Some(LEFT_OPEN));
+    }
+    let job = Job { pipeline, source, group, once, exactly_once, on_error: on_error.clone(), threads };
     let outcome = block_on(Box::pin(carry(context, options, job, &signals)));
     let outcome = outcome.map(|(end, counts)| report(context, end, &counts, &on_error));
     if signals.received().is_some() {

@@ -5,10 +5,12 @@ mod plan;
 mod pump;
 mod stdin;
 mod take;
+mod transaction;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::completions;
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};
 use super::output;
@@ -22,6 +24,7 @@ use pump::Pump;
 #[command(after_help = "Examples:\n  \
     git log --oneline | klog produce commits\n  \
     klog produce events -K : -H source=cron < pairs.txt\n  \
+    klog produce --txn < all.txt orders            all of it or nothing\n  \
     klog consume a -J | jq -c '.topic=\"b\"' | klog produce -J")]
 pub struct Args {
     /// The topic; made by the broker where that is allowed (with -J the records may name theirs)
@@ -101,6 +104,20 @@ pub struct Args {
     /// The largest batch, in bytes before compression
     #[arg(long, value_name = "SIZE")]
     pub batch_bytes: Option<String>,
+
+    /// All of the input in one transaction: committed at its end, aborted on an error or a signal. A later producer
+    /// with the same ID ends what this one leaves open [default: an ID of its own]
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", add = completions::transactions())]
+    pub txn: Option<String>,
+
+    /// A transaction for so many records, or for those within so long, such as 1000 or 5s; what a signal finds in hand
+    /// is committed
+    #[arg(long, value_name = "N|DUR")]
+    pub txn_every: Option<String>,
+
+    /// How long a transaction may be open before the broker aborts it [default: 15m for all of the input, else 1m]
+    #[arg(long, value_name = "DUR")]
+    pub txn_timeout: Option<String>,
 
     /// Copy the input to stdout
     #[arg(long)]

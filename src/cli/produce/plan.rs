@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::transaction::Transactions;
 use super::{Args, OnError, Partitioner};
 use crate::cli::context::Context;
 use crate::cli::envelope::Values;
@@ -34,6 +35,7 @@ pub(super) struct Plan {
     pub(super) tee: bool,
     /// Batches leave as soon as no input is waiting.
     pub(super) eager: bool,
+    pub(super) txn: Option<Transactions>,
     pub(super) options: ClientOptions,
 }
 
@@ -75,6 +77,8 @@ impl Plan {
         if let Some(partition @ ..0) = args.partition {
             return Err(wrong("-p")(format!("{partition} is no partition; they count from 0")));
         }
+        let mut options = options(args, context.settings.client.clone())?;
+        let txn = Transactions::new(args, &mut options)?;
         Ok(Plan {
             topic: args.topic.clone(),
             shape: Rc::new(shape(args)?),
@@ -89,7 +93,8 @@ impl Plan {
             skip_bad: args.on_error == OnError::Skip,
             tee: args.tee,
             eager: args.linger.is_none(),
-            options: options(args, context.settings.client.clone())?,
+            txn,
+            options,
         })
     }
 }

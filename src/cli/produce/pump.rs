@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use memchr::memmem;
+use tokio::time::{Instant, sleep_until};
 
 use super::buffer::Buffer;
 use super::no_topic;
 use super::plan::{Plan, Shape};
 use super::stdin::Stdin;
 use super::take::Taken;
+use super::transaction::{self, Due};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, plain};
 use crate::cli::output::{self, Progress};
@@ -49,11 +51,24 @@ pub(super) struct Pump<'c> {
     pub(super) turn: u64,
     progress: Progress,
     tee: bool,
+    /// When the transaction in hand is to be committed.
+    pub(super) due: Due,
+    /// Records pushed before the transaction in hand.
+    pub(super) committed: u64,
+    /// Nobody knows whether the last commit was done.
+    pub(super) unknown: bool,
 }
 
 impl<'c> Pump<'c> {
     pub(super) async fn new(context: &'c Context, client: &Client, plan: Plan) -> Result<Pump<'c>, Failure> {
-        let mut producer = Producer::new(client).await.map_err(|error| context.explain(&error))?;
+        let producer = match &plan.txn {
+            Some(txn) => {
+                output::detail(context, &format!("transactional id {}", txn.id));
+                Producer::transactional(client, &txn.id).await
+            }
+            None => Producer::new(client).await,
+        };
+        let mut producer = producer.map_err(|error| transaction::refused(context, &plan, &error))?;
         let (mut topic, mut limit) = (None, LIMIT_OF_ANY);
         if let Some(name) = &plan.topic {
             let found = producer.topic(name).await.map_err(|error| no_topic(context, &error, name))?;
@@ -85,20 +100,30 @@ impl<'c> Pump<'c> {
             turn: 0,
             progress,
             tee,
+            due: Due::NEVER,
+            committed: 0,
+            unknown: false,
         })
     }
 
     /// Runs until the input ends, a signal comes or something fails; then sends what is in hand.
     pub(super) async fn run(mut self, signals: &Signals) -> Result<Exit, Failure> {
         let shape = Rc::clone(&self.plan.shape);
+        self.begin()?;
         let read = match &*shape {
             Shape::Files(files) => self.files(files, signals).await,
             _ => self.stdin(signals).await,
         };
-        // Whatever ended the input: the records before it are delivered.
-        let flushed = self.flush().await;
+        let ended = match self.plan.txn {
+            Some(_) => self.end(read, signals).await,
+            // Whatever ended the input: the records before it are delivered.
+            None => {
+                let flushed = self.flush().await;
+                read.and(flushed)
+            }
+        };
         self.progress.clear();
-        read.and(flushed)?;
+        ended?;
         self.summary();
         Ok(if self.skipped > 0 { Exit::Partly } else { Exit::Done })
     }
@@ -106,7 +131,8 @@ impl<'c> Pump<'c> {
     fn summary(&self) {
         let done = self.producer.progress();
         if self.skipped > 0 {
-            let text = format!("{} records produced, {} skipped", done.acknowledged, self.skipped);
+            let safe = if self.plan.txn.is_some() { done.committed } else { done.acknowledged };
+            let text = format!("{safe} records produced, {} skipped", self.skipped);
             output::complain(&format!("klog: {text}"));
         } else if output::stderr_is_lively(self.context) {
             let bytes = show_size(done.acknowledged_bytes);
@@ -118,12 +144,10 @@ impl<'c> Pump<'c> {
     async fn stdin(&mut self, signals: &Signals) -> Result<(), Failure> {
         let stdin = Stdin::open();
         let mut buffer = Buffer::new();
-        let fail =
-            |error: std::io::Error| Failure::failed(format!("can't read stdin: {}", plain(&error)), "");
-        while self.input(&stdin, signals).await.map_err(fail)? {
-            let Some(len) = stdin.read(buffer.space()).map_err(fail)? else { continue };
+        while self.input(&stdin, signals).await? {
+            let Some(len) = stdin.read(buffer.space()).map_err(|error| unreadable(&error))? else { continue };
             buffer.filled(len);
-            self.drain(&mut buffer, len == 0).await?;
+            self.drain(&mut buffer, len == 0, signals).await?;
             if len == 0 {
                 return Ok(());
             }
@@ -142,14 +166,15 @@ impl<'c> Pump<'c> {
     }
 
     /// Waits for input; false at a signal or a failure of delivery, which ends the input as well.
-    async fn input(&mut self, stdin: &Stdin, signals: &Signals) -> std::io::Result<bool> {
+    async fn input(&mut self, stdin: &Stdin, signals: &Signals) -> Result<bool, Failure> {
         loop {
-            let done = self.producer.progress();
+            let (done, far) = (self.producer.progress(), Instant::now() + LOOK);
             let busy = done.pushed > done.acknowledged;
             tokio::select! {
                 biased;
                 _ = signals.wait() => return Ok(false),
-                ready = stdin.ready() => return ready.map(|()| true),
+                ready = stdin.ready() => return ready.map(|()| true).map_err(|error| unreadable(&error)),
+                () = sleep_until(self.due.at.unwrap_or(far)), if self.due.at.is_some() => self.turn(signals).await?,
                 () = tokio::time::sleep(self.tick), if busy => {
                     self.progress.at(done.acknowledged, done.acknowledged_bytes);
                     // The error is kept: the flush tells it. Reading on would wait for input that may never come.
@@ -162,7 +187,7 @@ impl<'c> Pump<'c> {
     }
 
     /// Takes every whole record out of the buffer.
-    async fn drain(&mut self, buffer: &mut Buffer, at_end: bool) -> Result<(), Failure> {
+    async fn drain(&mut self, buffer: &mut Buffer, at_end: bool, signals: &Signals) -> Result<(), Failure> {
         let now = self.plan.timestamp.unwrap_or_else(|| SystemClock::default().wall_ms());
         loop {
             let taken = self.take(buffer.data(), buffer.searched(), at_end, now)?;
@@ -173,7 +198,7 @@ impl<'c> Pump<'c> {
             buffer.take(len);
             match taken {
                 Taken::All(_) => break,
-                Taken::Full(_) => self.producer.ready().await.map_err(|error| self.explain(&error))?,
+                Taken::Full(_) => self.make_room(signals).await?,
                 Taken::NewTopic(_, name) => {
                     let topic = self.producer.topic(&name).await;
                     let topic = topic.map_err(|error| no_topic(self.context, &error, &name))?;
@@ -181,6 +206,7 @@ impl<'c> Pump<'c> {
                 }
             }
         }
+        self.turn(signals).await?;
         if let Shape::Lines { delimiter, .. } = &*self.plan.shape {
             buffer.all_searched_but(delimiter.len() - 1);
         }
@@ -252,14 +278,21 @@ impl<'c> Pump<'c> {
             }
             let now = self.plan.timestamp.unwrap_or_else(|| SystemClock::default().wall_ms());
             if self.whole(&bytes, now)? == Pushed::Full {
-                self.producer.ready().await.map_err(|error| self.explain(&error))?;
+                self.make_room(signals).await?;
             }
+            self.turn(signals).await?;
         }
         Ok(())
     }
 
+    /// Waits until the producer takes more; commits the transaction in hand where it is due.
+    async fn make_room(&mut self, signals: &Signals) -> Result<(), Failure> {
+        self.producer.ready().await.map_err(|error| self.explain(&error))?;
+        self.turn(signals).await
+    }
+
     /// Waits until everything is acknowledged, showing progress.
-    async fn flush(&mut self) -> Result<(), Failure> {
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         loop {
             let flushed = tokio::select! {
                 flushed = self.producer.flush() => Some(flushed),
@@ -275,10 +308,17 @@ impl<'c> Pump<'c> {
 
     /// An error of the producer, with what is safe.
     pub(super) fn explain(&self, error: &ClientError) -> Failure {
+        if self.plan.txn.is_some() {
+            return self.explain_transaction(error);
+        }
         let done = self.producer.progress();
         let failure = self.context.explain(error);
         let safe = format!("{} of {} records are acknowledged and safe", done.acknowledged, done.pushed);
         let next = if failure.next.is_empty() { safe } else { format!("{safe}; {}", failure.next) };
         Failure { next, ..failure }
     }
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("can't read stdin: {}", plain(error)), "")
 }

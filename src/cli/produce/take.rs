@@ -212,12 +212,15 @@ impl Pump<'_> {
             None => self.choose(topic, key),
         };
         let pushed = self.producer.push(topic, partition, timestamp, key, value, headers);
-        pushed.map_err(|error| match error {
-            ClientError::RecordTooLarge { size, .. } => {
-                self.too_large(value.map_or(size, <[u8]>::len) as u64, "", self.producer.limit(topic))
+        // A transaction that is full is committed before the next record.
+        match pushed {
+            Ok(_) if self.producer.pushed() >= self.due.records => Ok(Pushed::Full),
+            Ok(pushed) => Ok(pushed),
+            Err(ClientError::RecordTooLarge { size, .. }) => {
+                Err(self.too_large(value.map_or(size, <[u8]>::len) as u64, "", self.producer.limit(topic)))
             }
-            error => self.explain(&error),
-        })
+            Err(error) => Err(self.explain(&error)),
+        }
     }
 
     /// The partition by another rule than the client's own.

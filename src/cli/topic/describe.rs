@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::DescribeArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::held::{self, Ends, OpenTransaction};
 use crate::cli::output;
 use crate::cli::output::rows::{Format, Rows};
 use crate::client::admin::{ConfigEntry, OffsetSpec};
@@ -16,8 +17,10 @@ use crate::model::id::TopicPartition;
 /// Everything there is to say about a topic.
 struct Description {
     view: Arc<TopicView>,
-    /// Start and end of each partition, where its leader answered.
-    offsets: Vec<(Option<i64>, Option<i64>)>,
+    /// Start and ends of each partition, where its leader answered.
+    offsets: Vec<(Option<i64>, Ends)>,
+    /// Transactions that are open in it.
+    open: Vec<OpenTransaction>,
     settings: Vec<ConfigEntry>,
 }
 
@@ -55,30 +58,37 @@ pub(super) async fn run(context: &Context, args: DescribeArgs) -> Result<Exit, F
 
 async fn describe(client: &Client, name: &str) -> Result<Description, crate::client::ClientError> {
     let view = client.topic(name, false).await?;
-    let wanted = |spec| -> Vec<(TopicPartition, OffsetSpec)> {
-        let count = i32::try_from(view.partitions.len()).unwrap_or(i32::MAX);
-        (0..count).map(|index| (TopicPartition::new(name, index), spec)).collect()
-    };
-    let starts = client.list_offsets(&wanted(OffsetSpec::Earliest)).await?;
-    let ends = client.list_offsets(&wanted(OffsetSpec::Latest)).await?;
-    let offsets = starts
-        .into_iter()
-        .zip(ends)
-        .map(|(start, end)| (start.ok().map(|start| start.offset), end.ok().map(|end| end.offset)))
-        .collect();
+    let partitions: Vec<_> = (0..view.count()).map(|index| TopicPartition::new(name, index)).collect();
+    let wanted: Vec<_> = partitions.iter().map(|one| (one.clone(), OffsetSpec::Earliest)).collect();
+    let starts = client.list_offsets(&wanted).await?;
+    let ends = held::ends(client, &partitions).await?;
+    let open = held::open_in(client, &partitions, &ends).await;
+    let starts = starts.into_iter().map(|start| start.ok().map(|start| start.offset));
+    let offsets = starts.zip(ends).collect();
     let settings = client.describe_topic_configs(&[name.to_owned()]).await?;
     let mut settings = settings.into_iter().next().unwrap_or_else(|| Ok(Vec::new()))?;
     settings.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Description { view, offsets, settings })
+    Ok(Description { view, offsets, open, settings })
 }
 
-const COLUMNS: [&str; 9] =
-    ["topic", "partition", "leader", "leader_epoch", "replicas", "in_sync", "start", "end", "records"];
+const COLUMNS: [&str; 10] = [
+    "topic",
+    "partition",
+    "leader",
+    "leader_epoch",
+    "replicas",
+    "in_sync",
+    "start",
+    "end",
+    "records",
+    "stable",
+];
 
 impl Description {
     fn partitions(&self, rows: &mut Rows) {
-        for (index, (partition, (start, end))) in self.view.partitions.iter().zip(&self.offsets).enumerate() {
-            let records = start.zip(*end).map(|(start, end)| end - start);
+        for (index, (partition, (start, ends))) in self.view.partitions.iter().zip(&self.offsets).enumerate()
+        {
+            let records = start.zip(ends.end).map(|(start, end)| end - start);
             let leader = Some(partition.leader).filter(|leader| *leader >= 0);
             rows.push(vec![
                 self.view.name.as_ref().into(),
@@ -88,8 +98,9 @@ impl Description {
                 partition.replicas.clone().into(),
                 partition.in_sync.clone().into(),
                 (*start).into(),
-                (*end).into(),
+                ends.end.into(),
                 records.into(),
+                ends.stable.into(),
             ]);
         }
     }
@@ -134,6 +145,7 @@ impl Description {
             "id": (!self.view.id.is_zero()).then(|| self.view.id.to_string()),
             "internal": self.view.internal,
             "partitions": partitions,
+            "open_transactions": held::to_json(&self.open),
             "settings": settings,
             "warning": self.warning(),
         })
@@ -157,7 +169,15 @@ impl Description {
         rows.rows.iter_mut().for_each(|row| {
             row.remove(0);
         });
+        if !self.offsets.iter().any(|(_, ends)| ends.are_apart()) {
+            // Without open transactions it says nothing that the end does not.
+            rows.columns.pop();
+            rows.rows.iter_mut().for_each(|row| {
+                row.pop();
+            });
+        }
         out += &format!("\n{}", rows.render(Format::Table));
+        out += &held::to_text(&self.open);
         if !self.settings.is_empty() {
             let mut rows = Rows::new(&["setting", "value", "source"]);
             for setting in &self.settings {

@@ -24,6 +24,23 @@ pub struct Chunk {
     pub(super) check_crcs: bool,
 }
 
+/// The end of a transaction, as it lies in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Its offset, which no record has.
+    pub offset: i64,
+    /// When it was written, ms since 1970.
+    pub timestamp: i64,
+    /// The producer whose transaction it ends.
+    pub producer_id: i64,
+    /// That producer's epoch.
+    pub producer_epoch: i16,
+    /// Committed, or aborted.
+    pub committed: bool,
+    /// Epoch of the coordinator that wrote it.
+    pub coordinator_epoch: i32,
+}
+
 /// What lies in fetched bytes, by the headers alone.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -95,6 +112,38 @@ impl Chunk {
     #[cold]
     fn corrupt(&self, offset: i64, error: &RecordError) -> ClientError {
         ClientError::Corrupt { partition: self.partition.clone(), offset, reason: error.to_string() }
+    }
+
+    /// The ends of transactions that lie in the chunk, from `from` on. What can not be read is left out: it ends none.
+    pub fn markers(&self, from: i64) -> Vec<Marker> {
+        let (mut rest, mut found): (&[u8], _) = (&self.records, Vec::new());
+        while let Ok(Some((batch, behind))) = Batch::split_first(rest) {
+            rest = behind;
+            let header = batch.header();
+            if !header.is_control() {
+                continue;
+            }
+            let Some(record) = batch.records().ok().and_then(|mut records| records.next()?.ok()) else {
+                continue;
+            };
+            let (committed, coordinator_epoch) = match ControlMarker::of(&record) {
+                Some(ControlMarker::Commit { coordinator_epoch }) => (true, coordinator_epoch),
+                Some(ControlMarker::Abort { coordinator_epoch }) => (false, coordinator_epoch),
+                _ => continue,
+            };
+            let marker = Marker {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                producer_id: header.producer_id,
+                producer_epoch: header.producer_epoch,
+                committed,
+                coordinator_epoch,
+            };
+            if (from.max(self.start)..self.next).contains(&marker.offset) {
+                found.push(marker);
+            }
+        }
+        found
     }
 
     /// The first offset the reader asked for; `visit(chunk.start(), ..)` sees everything.
@@ -214,9 +263,49 @@ mod tests {
         ];
         let found = values(&chunk(&batches, 0, &[(1, 0)]));
         assert_eq!(found, (vec!["c".to_owned(), "plain".to_owned(), "again".to_owned()], 11));
+        let markers = chunk(&batches, 0, &[]).markers(8);
+        let told: Vec<_> = markers.iter().map(|one| (one.offset, one.producer_id, one.committed)).collect();
+        assert_eq!(told, [(9, 2, true), (10, 1, true)]);
         // Uncommitted: everything but the markers.
         assert_eq!(values(&chunk(&batches, 0, &[])).0, ["a", "b", "c", "plain", "again"]);
         assert_eq!(values(&chunk(&batches, 1, &[])).0[0], "b");
+    }
+
+    #[test]
+    fn an_aborted_list_hides_only_what_lies_in_it_whatever_else_it_holds() {
+        let batches = [
+            data(0, &["plain"], 1, false),
+            data(1, &["a"], 1, true),
+            data(2, &["b"], 2, true),
+            end(3, 1, false),
+            data(4, &["c"], 1, true),
+            end(5, 1, true),
+            data(6, &["d"], 2, true),
+            end(7, 2, true),
+        ];
+        let seen = |aborted: &[(i64, i64)]| values(&chunk(&batches, 0, aborted)).0;
+        assert_eq!(seen(&[(1, 1)]), ["plain", "b", "c", "d"]);
+        // The same twice, strangers, what lies behind the chunk.
+        assert_eq!(seen(&[(1, 1), (1, 1), (9, 0), (2, 8), (1, i64::MAX)]), ["plain", "b", "c", "d"]);
+        // From before the chunk: its first batches were read before.
+        assert_eq!(seen(&[(1, i64::MIN)]), ["plain", "b", "c", "d"]);
+        // The second transaction of a producer alone.
+        assert_eq!(seen(&[(1, 4)]), ["plain", "a", "b", "d"]);
+        // A marker of the commit ends nothing that the broker calls aborted.
+        assert_eq!(seen(&[(2, 2)]), ["plain", "a", "c"]);
+    }
+
+    #[test]
+    fn a_marker_that_can_not_be_read_is_passed_over_and_ends_nothing() {
+        let mut builder = BatchBuilder::new();
+        builder.push(1, Some(b"\0"), Some(b"x"), &[]);
+        let stamp = ProducerStamp { id: 1, epoch: 0, base_sequence: -1, transactional: true };
+        let mut odd = at(builder.finish_plain(stamp).unwrap(), 1);
+        // The control bit; markers are looked at before any checksum.
+        odd[22] |= 0x20;
+        let batches = [data(0, &["a"], 1, true), odd, data(2, &["b"], 1, true), end(3, 1, false)];
+        assert_eq!(values(&chunk(&batches, 0, &[(1, 0)])), (Vec::new(), 4));
+        assert_eq!(values(&chunk(&batches, 0, &[])), (vec!["a".to_owned(), "b".to_owned()], 4));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::id::TopicPartition;
 use fetcher::Shared;
 use std::sync::Arc;
 
-pub use chunk::Chunk;
+pub use chunk::{Chunk, Marker};
 pub(super) use positions::leader_of;
 
 /// Where reading begins.

@@ -286,14 +286,13 @@ impl Task {
     /// Asks the caller to deliver and commit, and keeps the session until it has.
     async fn give_up(&mut self, gone: &Partitions, begun: Instant) -> Result<Beat, ClientError> {
         let within = self.client.options().rebalance_timeout;
-        // A permit left over from before answers nothing.
-        let _ = timeout(Duration::ZERO, self.shared.proceed.notified()).await;
+        let question = self.shared.ask();
         self.say(GroupEvent::Prepare { revoked: self.named(gone), within })?;
         let shared = self.shared.clone();
         let mut beat = Instant::now() + self.interval;
         loop {
             tokio::select! {
-                () = shared.proceed.notified() => return Ok(Beat::Fine),
+                () = shared.answered(question) => return Ok(Beat::Fine),
                 () = sleep_until(beat) => {
                     if let Beat::Lost = self.heartbeat(begun).await? {
                         return Ok(Beat::Lost);

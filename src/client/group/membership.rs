@@ -16,7 +16,7 @@ use crate::wire::messages::heartbeat::HeartbeatRequest;
 use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -31,14 +31,45 @@ pub(super) struct Shared {
     membership: Mutex<Membership>,
     /// Where a generation is no round of the group's (KIP-848): how many assignments there were, -1 for none.
     round: AtomicI32,
-    /// The caller has delivered and committed.
-    pub(super) proceed: Notify,
+    /// How many times the caller was asked to give partitions up, and how many times it has.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    /// The second has changed.
+    proceed: Notify,
 }
 
 impl Shared {
     pub(super) fn new(instance_id: Option<String>) -> Self {
         let membership = Membership { generation: -1, member_id: String::new(), instance_id };
-        Self { membership: Mutex::new(membership), round: AtomicI32::new(-1), proceed: Notify::new() }
+        Self {
+            membership: Mutex::new(membership),
+            round: AtomicI32::new(-1),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            proceed: Notify::new(),
+        }
+    }
+
+    /// The caller is about to be asked to give something up; answers the question's number. It answers all of them, one
+    /// after the other, so that a late answer to an earlier one is never taken for this one's.
+    pub(super) fn ask(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The caller has delivered and committed what it was asked for first of what it has not answered.
+    pub(super) fn proceed(&self) {
+        let asked = self.asked.load(Ordering::Acquire);
+        let next = |answered: u64| (answered < asked).then_some(answered + 1);
+        if self.answered.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok() {
+            self.proceed.notify_one();
+        }
+    }
+
+    /// Answers once the caller has answered that question.
+    pub(super) async fn answered(&self, question: u64) {
+        while self.answered.load(Ordering::Acquire) < question {
+            self.proceed.notified().await;
+        }
     }
 
     pub(super) fn membership(&self) -> Membership {
@@ -311,13 +342,12 @@ impl Task {
     async fn prepare(&mut self, revoked: Vec<TopicPartition>) -> Result<Ended, ClientError> {
         let within = self.client.options().rebalance_timeout;
         let kept: Vec<_> = self.owned.iter().filter(|one| !revoked.contains(one)).cloned().collect();
-        // A permit left over from before answers nothing.
-        let _ = tokio::time::timeout(Duration::ZERO, self.shared.proceed.notified()).await;
+        let question = self.shared.ask();
         self.say(GroupEvent::Prepare { revoked, within })?;
         let mut beat = Instant::now() + self.client.options().heartbeat_interval;
         loop {
             tokio::select! {
-                () = self.shared.proceed.notified() => {
+                () = self.shared.answered(question) => {
                     self.owned = kept;
                     return Ok(Ended::Rebalance);
                 }
@@ -397,4 +427,26 @@ impl Task {
 
 fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_late_answer_is_not_the_next_questions() {
+        let shared = Arc::new(Shared::new(None));
+        let within = Duration::from_millis(20);
+        let is_answered =
+            async |question| tokio::time::timeout(within, shared.answered(question)).await.is_ok();
+        shared.proceed();
+        let first = shared.ask();
+        assert!(!is_answered(first).await, "an answer to nothing");
+        // The group went on without the member, which is asked again before the caller has answered.
+        let second = shared.ask();
+        shared.proceed();
+        assert!(is_answered(first).await && !is_answered(second).await);
+        shared.proceed();
+        assert!(is_answered(second).await);
+    }
 }

@@ -3,7 +3,6 @@
 
 pub mod assignor;
 mod consumer;
-mod coordinator;
 mod membership;
 pub(super) mod offsets;
 mod protocol;
@@ -34,6 +33,27 @@ impl Committed {
     /// An offset alone.
     pub fn at(offset: i64) -> Self {
         Self { offset, leader_epoch: -1, metadata: String::new() }
+    }
+}
+
+/// As whom a group's offsets are sent within a transaction (KIP-447): the coordinator refuses those of a member that the
+/// group went on without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMetadata {
+    /// The group's name.
+    pub group: String,
+    /// The member's generation or epoch, -1 for nobody's.
+    pub generation: i32,
+    /// The member's id, empty for nobody's.
+    pub member_id: String,
+    /// The static member's name.
+    pub instance_id: Option<String>,
+}
+
+impl GroupMetadata {
+    /// The group without a member of it, for positions that no group protocol guards.
+    pub fn of(group: &str) -> Self {
+        Self { group: group.to_owned(), generation: -1, member_id: String::new(), instance_id: None }
     }
 }
 
@@ -117,7 +137,7 @@ impl Member {
 
     /// Answers [`GroupEvent::Prepare`]: goes on with the rebalance.
     pub fn proceed(&self) {
-        self.shared.proceed.notify_one();
+        self.shared.proceed();
     }
 
     /// The group's offsets of these partitions, in the order asked; `None` where there is none.
@@ -168,6 +188,17 @@ impl Member {
     /// The generation of its last assignment, -1 while it has none.
     pub fn generation(&self) -> i32 {
         if self.is_classic() { self.shared.membership().generation } else { self.shared.round() }
+    }
+
+    /// As whom this member's offsets go into a transaction now; a generation of -1 while it is in no group.
+    pub fn metadata(&self) -> GroupMetadata {
+        let membership = self.shared.membership();
+        GroupMetadata {
+            group: self.group.clone(),
+            generation: membership.generation,
+            member_id: membership.member_id,
+            instance_id: membership.instance_id,
+        }
     }
 
     /// This member's id, empty before the first join of a classic group.

@@ -8,17 +8,20 @@ mod ordinals;
 pub mod partitioner;
 mod queue;
 mod sender;
+mod transaction;
 
 use super::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::record::{BatchBuilder, Compressor, HEADER_LEN, Header, record_len};
 use ordinals::Ordinals;
 use partitioner::{Sticky, partition_of};
-use queue::{Sealed, sequence_after};
+use queue::{Identity, Sealed, sequence_after};
 use sender::{Shared, State};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::time::Instant;
+
+pub use transaction::DEFAULT_TIMEOUT;
 
 /// A topic this producer knows, an index that is cheap to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +34,8 @@ pub struct Progress {
     pub pushed: u64,
     /// Records acknowledged: these are safe. (With `acks=0`: handed to the system.)
     pub acknowledged: u64,
+    /// Records of transactions that are committed.
+    pub committed: u64,
     /// Bytes of keys and values acknowledged.
     pub acknowledged_bytes: u64,
     /// Bytes of sealed batches not acknowledged yet.
@@ -115,16 +120,13 @@ impl Producer {
     /// # Errors
     /// What the broker says to InitProducerId; failures of the connection, after `api_timeout`.
     pub async fn new(client: &Client) -> Result<Self, ClientError> {
-        let identity = sender::new_identity(client).await?;
+        Ok(Self::with(client, sender::new_identity(client).await?))
+    }
+
+    fn with(client: &Client, identity: Identity) -> Self {
         let shared = Arc::new(Shared::new(identity));
         tokio::spawn(sender::run(client.clone(), shared.clone()));
-        Ok(Self {
-            client: client.clone(),
-            shared,
-            topics: Vec::new(),
-            compressor: Compressor::new(),
-            pushed: 0,
-        })
+        Self { client: client.clone(), shared, topics: Vec::new(), compressor: Compressor::new(), pushed: 0 }
     }
 
     /// Learns about a topic, which the broker may make by that (`auto_create`).
@@ -170,7 +172,7 @@ impl Producer {
     ///
     /// # Errors
     /// [`ClientError::RecordTooLarge`] and [`ClientError::UnknownPartition`], which do no harm to what was pushed
-    /// before; from the first failure of delivery on, that failure.
+    /// before, except that a transaction can only be aborted then; from the first failure of delivery on, that failure.
     #[inline]
     pub fn push(
         &mut self,
@@ -202,7 +204,7 @@ impl Producer {
                 if partition.is_none() && key.is_none() {
                     at = self.topics.get(topic.0 as usize).map_or(0, |front| front.sticky.current());
                 }
-                self.begin(topic, at)?;
+                self.begin_batch(topic, at)?;
             }
             Some(_) => {}
             None => return Err(self.no_partition(topic, at)),
@@ -218,23 +220,35 @@ impl Producer {
 
     fn too_large(&self, topic: Topic, size: usize) -> ClientError {
         let limit = self.topics.get(topic.0 as usize).map(|front| front.limit);
-        ClientError::RecordTooLarge { ordinal: self.pushed, size, limit }
+        self.left_out(ClientError::RecordTooLarge { ordinal: self.pushed, size, limit })
+    }
+
+    /// A record that is not taken. A transaction without it is not what the caller meant: it can only be aborted.
+    fn left_out(&self, error: ClientError) -> ClientError {
+        let mut state = self.shared.state();
+        if state.txn.is_some() {
+            state.fail(error.clone());
+        }
+        error
     }
 
     fn no_partition(&self, topic: Topic, partition: i32) -> ClientError {
         let name =
             self.topics.get(topic.0 as usize).map_or_else(|| Arc::from(""), |front| front.name.clone());
         let partition = TopicPartition::new(name, partition);
-        ClientError::UnknownPartition { partition, count: self.partitions(topic) }
+        self.left_out(ClientError::UnknownPartition { partition, count: self.partitions(topic) })
     }
 
     /// A new batch: the only place per batch that looks at the clock, and where a failure stops the caller.
     #[cold]
-    fn begin(&mut self, topic: Topic, partition: i32) -> Result<(), ClientError> {
+    fn begin_batch(&mut self, topic: Topic, partition: i32) -> Result<(), ClientError> {
         let spare = {
             let mut state = self.shared.state();
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
+            }
+            if state.txn.as_ref().is_some_and(|txn| !txn.is_open()) {
+                return Err(transaction::NO_TRANSACTION);
             }
             state.spares.pop()
         };
@@ -348,6 +362,12 @@ impl Producer {
             }
             progressed.await;
         }
+    }
+
+    /// Records pushed so far, as [`Progress::pushed`].
+    #[inline]
+    pub fn pushed(&self) -> u64 {
+        self.pushed
     }
 
     /// What has been done so far.

@@ -17,16 +17,18 @@ use tokio::time::Instant;
 pub(super) struct Identity {
     pub(super) id: i64,
     pub(super) epoch: i16,
+    /// Every batch is part of a transaction.
+    pub(super) transactional: bool,
 }
 
 impl Identity {
     /// Not idempotent.
-    pub(super) const NONE: Self = Self { id: -1, epoch: -1 };
+    pub(super) const NONE: Self = Self { id: -1, epoch: -1, transactional: false };
 
     /// The stamp of a batch; without an identity there are no sequences either.
     pub(super) fn stamp(self, sequence: i32) -> ProducerStamp {
         let base_sequence = if self.id < 0 { -1 } else { sequence };
-        ProducerStamp { id: self.id, epoch: self.epoch, base_sequence, transactional: false }
+        ProducerStamp { id: self.id, epoch: self.epoch, base_sequence, transactional: self.transactional }
     }
 }
 
@@ -113,6 +115,12 @@ impl Queue {
         }
     }
 
+    /// Drops every batch, none of which may be under way; where none was sent, their sequences are free again.
+    pub(super) fn clear(&mut self) {
+        let next_sequence = self.batches.front().map_or(self.next_sequence, |first| first.sequence);
+        *self = Self { next_sequence, node: self.node, ..Self::default() };
+    }
+
     /// When something may leave again that may not now.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let waiting = self.batches.iter().any(|batch| batch.under_way.is_none());
@@ -196,7 +204,7 @@ mod tests {
             builder.push(1, None, Some(value), &[]);
             ordinals.add(at as u32, 100 + at);
         }
-        let stamp = Identity { id: 7, epoch: 0 }.stamp(sequence);
+        let stamp = Identity { id: 7, epoch: 0, transactional: false }.stamp(sequence);
         Sealed {
             bytes: builder.finish_plain(stamp).unwrap().into(),
             sequence,
@@ -267,7 +275,9 @@ mod tests {
         queue.batches.push_back(sealed(&[b"a", b"b", b"c"], 40));
         queue.batches.push_back(sealed(&[b"d"], 43));
         queue.leaves(0, 1, 1);
-        queue.split(0, Identity { id: 7, epoch: 0 }, Compression::NONE, 1 << 20).unwrap();
+        queue
+            .split(0, Identity { id: 7, epoch: 0, transactional: false }, Compression::NONE, 1 << 20)
+            .unwrap();
         let facts: Vec<_> = queue.batches.iter().map(|batch| (batch.sequence, batch.count)).collect();
         assert_eq!(facts, [(40, 1), (41, 2), (43, 1)]);
         assert_eq!(queue.batches[1].ordinals.of(1), 102);
@@ -279,10 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dropped_unsent_leaves_no_gap_in_the_sequence() {
+        let mut queue = queue(3);
+        queue.stored(0);
+        queue.clear();
+        assert_eq!((queue.next_sequence, queue.batches.len()), (1, 0));
+        queue.clear();
+        assert_eq!(queue.next_sequence, 1);
+    }
+
+    #[test]
     fn a_new_identity_begins_all_sequences_at_zero() {
         let mut queue = queue(3);
         queue.batches.pop_front();
-        queue.restamp(Identity { id: 9, epoch: 2 });
+        queue.restamp(Identity { id: 9, epoch: 2, transactional: false });
         let headers: Vec<_> =
             queue.batches.iter().map(|batch| Batch::exactly(&batch.bytes).unwrap().header()).collect();
         assert_eq!(headers.iter().map(|header| header.base_sequence).collect::<Vec<_>>(), [0, 1]);

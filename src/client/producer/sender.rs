@@ -3,11 +3,14 @@
 //! The lock guards [`State`]; it is held while batches are moved and answers are settled, never across an await.
 
 use super::queue::{Identity, Queue, Sealed};
+use super::transaction::{self, Txn};
 use super::{Progress, Receipt};
 use crate::client::cluster::Lane;
 use crate::client::connection::Connection;
 use crate::client::options::Acks;
-use crate::client::retry::{Attempts, Refresh, Verdict, pause, verdict};
+use crate::client::retry::{
+    Attempts, Outcome, Refresh, Step, Verdict, outcome, pause, shortest_pause, verdict,
+};
 use crate::client::{Client, ClientError, TopicView};
 use crate::model::id::{TopicId, TopicPartition};
 use crate::wire::api::ApiKey;
@@ -53,6 +56,8 @@ pub(super) struct State {
     pub(super) identity: Identity,
     pub(super) progress: Progress,
     pub(super) failure: Option<ClientError>,
+    /// The transaction, of a transactional producer.
+    pub(super) txn: Option<Txn>,
     pub(super) receipts: Option<Vec<Receipt>>,
     pub(super) spares: Vec<Vec<u8>>,
     pub(super) closed: bool,
@@ -74,6 +79,7 @@ impl Shared {
             identity,
             progress: Progress::default(),
             failure: None,
+            txn: None,
             receipts: None,
             spares: Vec::new(),
             closed: false,
@@ -112,8 +118,9 @@ impl State {
         self.progress.unacknowledged_bytes += added.unwrap_or(0) as u64;
     }
 
+    /// Requests without an answer.
     pub(super) fn under_way(&self) -> usize {
-        self.under_way
+        self.under_way + usize::from(self.txn.as_ref().is_some_and(|txn| txn.adding))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,14 +137,40 @@ impl State {
             && self.busy.iter().filter_map(length).all(|length| length <= in_flight + 2)
     }
 
-    fn partition(&self, topic: u32, partition: i32) -> TopicPartition {
+    pub(super) fn partition(&self, topic: u32, partition: i32) -> TopicPartition {
         let name =
             self.topics.get(topic as usize).map_or_else(|| Arc::from(""), |target| target.name.clone());
         TopicPartition::new(name, partition)
     }
 
-    fn fail(&mut self, failure: ClientError) {
+    /// Keeps the first failure: nothing is sent after it. In a transaction it lasts until that is aborted.
+    pub(super) fn fail(&mut self, failure: ClientError) {
+        if let (Some(txn), Some(code)) = (&mut self.txn, failure.code()) {
+            txn.fatal |= outcome(Step::Produce, code) == Outcome::Fatal;
+        }
         self.failure.get_or_insert(failure);
+    }
+
+    /// Partitions that have sealed batches, as topic and partition.
+    pub(super) fn busy(&self) -> &[(u32, i32)] {
+        &self.busy
+    }
+
+    /// Drops everything that is not sent, and the failure that kept it. Only while nothing is under way.
+    pub(super) fn clear(&mut self) {
+        self.topics.iter_mut().flat_map(|target| &mut target.queues).for_each(Queue::clear);
+        self.busy.clear();
+        self.progress.unacknowledged_bytes = 0;
+        self.failure = None;
+    }
+
+    /// Another id or epoch, whose sequences begin at 0. Only while there are no batches.
+    pub(super) fn begin_as(&mut self, identity: Identity) {
+        self.identity = identity;
+        self.topics
+            .iter_mut()
+            .flat_map(|target| &mut target.queues)
+            .for_each(|queue| queue.next_sequence = 0);
     }
 }
 
@@ -160,7 +193,9 @@ async fn ask_identity(client: &Client) -> Result<Identity, ClientError> {
         InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..InitProducerIdRequest::default() };
     let answer = client.any().await?.call(&request, client.options().request_timeout).await?;
     match answer.error_code {
-        ErrorCode::NONE => Ok(Identity { id: answer.producer_id, epoch: answer.producer_epoch }),
+        ErrorCode::NONE => {
+            Ok(Identity { id: answer.producer_id, epoch: answer.producer_epoch, transactional: false })
+        }
         code => Err(ClientError::broker(code, "producer id", None)),
     }
 }
@@ -203,6 +238,7 @@ async fn step(client: &Client, shared: &Arc<Shared>) -> Option<Instant> {
     }
     expire(&mut shared.state(), client.options().delivery_timeout, now);
     refresh_stale(client, shared);
+    transaction::add_partitions(client, shared);
     let nodes = leaders(client, &mut shared.state());
     for (node, partitions) in nodes {
         match client.open_node(node) {
@@ -232,6 +268,9 @@ fn leaders(client: &Client, state: &mut State) -> BTreeMap<i32, Vec<(u32, i32)>>
         return nodes;
     }
     for &(topic, partition) in &state.busy {
+        if state.txn.as_ref().is_some_and(|txn| !txn.has(topic, partition)) {
+            continue;
+        }
         let Some(target) = state.topics.get(topic as usize) else { continue };
         let view = client.known(&target.name);
         match view.as_ref().and_then(|view| view.partition(partition)).filter(|one| one.leader >= 0) {
@@ -255,7 +294,7 @@ fn send_to(
 ) {
     let options = client.options();
     let version = match connection.version(ApiKey::Produce) {
-        Ok(version) => version,
+        Ok(version) => version.min(transaction::newest_produce(&shared.state())),
         Err(error) => return shared.state().fail(error),
     };
     loop {
@@ -330,8 +369,15 @@ fn pack(
         Acks::All => -1,
     };
     let timeout_ms = i32::try_from(options.request_timeout.as_millis()).unwrap_or(i32::MAX);
-    let request = ProduceRequest { transactional_id: None, acks, timeout_ms, topic_data: topics };
-    (!items.is_empty()).then_some(Parcel { request, records, items })
+    if items.is_empty() {
+        return None;
+    }
+    let transactional_id = state.txn.as_mut().map(|txn| {
+        txn.sent = true;
+        txn.id.to_string()
+    });
+    let request = ProduceRequest { transactional_id, acks, timeout_ms, topic_data: topics };
+    Some(Parcel { request, records, items })
 }
 
 /// Takes an answer over, or its absence.
@@ -356,11 +402,12 @@ fn settle(
                     Some(one) => settle_one(client, &mut state, *item, one),
                     None => {
                         let reason = "the answer does not name the partition".to_owned();
-                        again(client, &mut state, *item, Refresh::Metadata, reason);
+                        again(client, &mut state, *item, Refresh::Metadata, (ErrorCode::NONE, reason));
                     }
                 },
                 Err(error) if error.is_retriable() => {
-                    again(client, &mut state, *item, Refresh::Metadata, error.to_string());
+                    let why = (ErrorCode::NONE, error.to_string());
+                    again(client, &mut state, *item, Refresh::Metadata, why);
                 }
                 Err(error) => state.fail(error.clone()),
             }
@@ -386,7 +433,12 @@ fn find<'a>(
 fn settle_one(client: &Client, state: &mut State, item: Item, answer: &PartitionProduceResponse) {
     let Some(queue) = state.queue(item.topic, item.partition) else { return };
     let Some(index) = queue.find(item.ticket) else { return };
-    match verdict(answer.error_code, index == 0) {
+    let found = match verdict(answer.error_code, index == 0) {
+        // A transaction lasts no longer than its epoch.
+        Verdict::NewEpoch if state.txn.is_some() => Verdict::Fail,
+        found => found,
+    };
+    match found {
         Verdict::Stored => stored(state, item, index, answer.base_offset),
         Verdict::Again(refresh) => {
             let leader = &answer.current_leader;
@@ -398,11 +450,11 @@ fn settle_one(client: &Client, state: &mut State, item: Item, answer: &Partition
                 Some(message) => format!("{message} ({})", answer.error_code),
                 None => answer.error_code.to_string(),
             };
-            again(client, state, item, refresh, reason);
+            again(client, state, item, refresh, (answer.error_code, reason));
         }
         Verdict::NewEpoch => {
             state.renew = true;
-            again(client, state, item, Refresh::Nothing, answer.error_code.to_string());
+            again(client, state, item, Refresh::Nothing, (answer.error_code, answer.error_code.to_string()));
         }
         Verdict::Split => split(client, state, item, index),
         Verdict::Fail => {
@@ -442,8 +494,15 @@ fn stored(state: &mut State, item: Item, index: usize, base_offset: i64) {
     }
 }
 
-fn again(client: &Client, state: &mut State, item: Item, refresh: Refresh, reason: String) {
-    let (shortest, longest) = (client.options().retry_backoff, client.options().retry_backoff_max);
+fn again(
+    client: &Client,
+    state: &mut State,
+    item: Item,
+    refresh: Refresh,
+    (code, reason): (ErrorCode, String),
+) {
+    let shortest = shortest_pause(Some(code), client.options().retry_backoff);
+    let longest = client.options().retry_backoff_max;
     let name = state.partition(item.topic, item.partition).topic;
     let Some(queue) = state.queue(item.topic, item.partition) else { return };
     let Some(index) = queue.find(item.ticket) else { return };

@@ -28,7 +28,7 @@ use super::accept::accept;
 use super::service::Service;
 use super::shared::Shared;
 use crate::metrics::{Listener, Node, Requests, Text};
-use crate::net::{Accepted, Acceptor, SocketOptions};
+use crate::net::{Accepted, Acceptor, Remote, SocketOptions};
 use process::Process;
 
 /// Connections of one listener.
@@ -57,6 +57,15 @@ struct Facts {
     listeners: Vec<Listener>,
     requests: Vec<Requests>,
     process: Process,
+    /// Whether topics and groups are named: where authentication is demanded, not to those who showed none.
+    names: bool,
+}
+
+impl Facts {
+    /// How many topics, partitions and groups are named.
+    fn series(&self) -> usize {
+        if self.names { page::SERIES } else { 0 }
+    }
 }
 
 impl<S: Service> Pages<S> {
@@ -64,15 +73,15 @@ impl<S: Service> Pages<S> {
         Arc::new(Self { shared, turn: Arc::new(Semaphore::new(1)) })
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Page> {
+    async fn answer(&self, request: &Request<Incoming>, open: bool) -> Response<Page> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD are served\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
         match request.uri().path() {
-            "/metrics" => self.made(Text::MEDIA_TYPE, page::render).await,
-            "/status" => self.made(JSON, status::render).await,
+            "/metrics" => self.made(Text::MEDIA_TYPE, page::render, open).await,
+            "/status" => self.made(JSON, status::render, open).await,
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
             "/readyz" => match self.unready() {
                 None => page(StatusCode::OK, PLAIN, "ready\n"),
@@ -88,14 +97,20 @@ impl<S: Service> Pages<S> {
 
     /// A page made from a look at everything. A look goes on when its connection is given up, and so keeps its turn:
     /// clients that wait less long than a look takes must not get many under way.
-    async fn made(&self, media_type: &'static str, render: fn(&Facts) -> String) -> Response<Page> {
+    async fn made(
+        &self,
+        media_type: &'static str,
+        render: fn(&Facts) -> String,
+        open: bool,
+    ) -> Response<Page> {
+        let names = !open || !self.shared.service.demands_rights();
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let shared = Arc::clone(&self.shared);
         let look = tokio::spawn(async move {
             let _turn = turn.ok()?;
             let node = shared.service.observe().await?;
             let (listeners, requests) = (shared.meters.listeners(), shared.meters.requests());
-            let work = move || render(&Facts { node, listeners, requests, process: Process::read() });
+            let work = move || render(&Facts { node, listeners, requests, process: Process::read(), names });
             tokio::task::spawn_blocking(work).await.ok()
         });
         match look.await.ok().flatten() {
@@ -123,10 +138,12 @@ pub(super) async fn serve<S: Service>(acceptor: Acceptor, pages: Arc<Pages<S>>) 
 }
 
 async fn connection<S: Service>(accepted: Accepted, pages: Arc<Pages<S>>) {
+    // Who reaches the socket's file may see what is in the folder beside it.
+    let open = matches!(accepted.remote(), Remote::Tcp(_));
     let Ok(stream) = accepted.into_stream(&SocketOptions::default()) else { return };
     let answer = service_fn(|request: Request<Incoming>| {
         let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(pages.answer(&request).await) }
+        async move { Ok::<_, Infallible>(pages.answer(&request, open).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

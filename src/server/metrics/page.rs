@@ -16,9 +16,9 @@ pub(super) fn render(facts: &Facts) -> String {
     requests(&mut text, facts);
     listeners(&mut text, facts);
     syncs(&mut text, &facts.node);
-    topics(&mut text, &facts.node);
-    partitions(&mut text, &facts.node);
-    groups(&mut text, &facts.node);
+    topics(&mut text, facts);
+    partitions(&mut text, facts);
+    groups(&mut text, facts);
     recovery(&mut text, &facts.node);
     process(&mut text, facts);
     text.finish()
@@ -113,10 +113,11 @@ fn syncs(text: &mut Text, node: &Node) {
     text.single("klog_unsynced_bytes", Gauge, "Appended bytes that no sync has covered.", unsynced);
 }
 
-fn topics(text: &mut Text, node: &Node) {
+fn topics(text: &mut Text, facts: &Facts) {
+    let (node, series) = (&facts.node, facts.series());
     let mut family = |name, kind, help, of: fn(&Topic) -> u64| {
         text.family(name, kind, help);
-        for topic in node.topics.iter().take(SERIES) {
+        for topic in node.topics.iter().take(series) {
             text.sample(name, &[("topic", &topic.name)], of(topic));
         }
     };
@@ -134,18 +135,19 @@ fn topics(text: &mut Text, node: &Node) {
     });
     family("klog_topic_size_bytes", Gauge, "Segments of the topic.", Topic::bytes);
     family("klog_topic_records", Gauge, "Offsets from log start to log end.", Topic::records);
-    let left_out = node.topics.len().saturating_sub(SERIES);
+    let left_out = node.topics.len().saturating_sub(series);
     text.single("klog_topics_without_series", Gauge, "Topics beyond the first 2000 by name.", left_out);
 }
 
-fn partitions(text: &mut Text, node: &Node) {
+fn partitions(text: &mut Text, facts: &Facts) {
+    let (node, series) = (&facts.node, facts.series());
     let mut family = |name, help, of: fn(&Partition) -> Option<i64>| {
         text.family(name, Gauge, help);
         let all = node.topics.iter().flat_map(|topic| {
             let numbered = topic.partitions.iter().enumerate();
             numbered.map(move |(index, one)| (topic, index, one))
         });
-        for (topic, index, one) in all.take(SERIES) {
+        for (topic, index, one) in all.take(series) {
             let Some(value) = of(one) else { continue };
             text.sample(name, &[("topic", &topic.name), ("partition", &index.to_string())], value);
         }
@@ -159,10 +161,11 @@ fn partitions(text: &mut Text, node: &Node) {
     });
     let all: usize = node.topics.iter().map(|topic| topic.partitions.len()).sum();
     let help = "Partitions beyond the first 2000 by topic and number: the sums count them.";
-    text.single("klog_partitions_without_series", Gauge, help, all.saturating_sub(SERIES));
+    text.single("klog_partitions_without_series", Gauge, help, all.saturating_sub(series));
 }
 
-fn groups(text: &mut Text, node: &Node) {
+fn groups(text: &mut Text, facts: &Facts) {
+    let (node, series) = (&facts.node, facts.series());
     let name = "klog_groups";
     text.family(name, Gauge, "Groups by their state.");
     let states = ["Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable"];
@@ -172,18 +175,18 @@ fn groups(text: &mut Text, node: &Node) {
     }
     let name = "klog_group_members";
     text.family(name, Gauge, "Members of the group.");
-    for group in node.groups.iter().take(SERIES) {
+    for group in node.groups.iter().take(series) {
         text.sample(name, &[("group", &group.name)], group.members);
     }
     let all = || node.groups.iter().flat_map(|group| group.partitions.iter().map(move |one| (group, one)));
     let name = "klog_group_lag_records";
     text.family(name, Gauge, "Records from the group's offset to the high watermark.");
-    for (group, one) in all().take(SERIES) {
+    for (group, one) in all().take(series) {
         let partition = one.partition.to_string();
         let labels = [("group", group.name.as_str()), ("topic", &one.topic), ("partition", &partition)];
         text.sample(name, &labels, one.lag);
     }
-    let left_out = all().count().saturating_sub(SERIES);
+    let left_out = all().count().saturating_sub(series);
     let help = "Offsets of groups beyond the first 2000.";
     text.single("klog_group_offsets_without_series", Gauge, help, left_out);
 }
@@ -252,7 +255,7 @@ mod tests {
             disk: None,
             took: Duration::ZERO,
         };
-        Facts { node, listeners: Vec::new(), requests: Vec::new(), process: Default::default() }
+        Facts { node, listeners: Vec::new(), requests: Vec::new(), process: Default::default(), names: true }
     }
 
     #[test]
@@ -271,6 +274,15 @@ mod tests {
             assert_eq!(count(line), 1, "{line}");
         }
         assert!(page.len() < 2 << 20, "{}", page.len());
+    }
+
+    #[test]
+    fn a_page_that_names_nothing_counts_everything() {
+        let page = render(&Facts { names: false, ..facts(50) });
+        assert!(!page.contains("topic=\"") && !page.contains("group=\""), "{page}");
+        for line in ["klog_partitions 50", "klog_partitions_without_series 50"] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
     }
 
     #[test]

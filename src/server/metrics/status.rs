@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Facts;
-use super::page::SERIES;
 use crate::metrics::{Group, Listener, Requests, Topic, Values};
 
 pub(super) fn render(facts: &Facts) -> String {
@@ -66,9 +65,9 @@ pub(super) fn render(facts: &Facts) -> String {
         "errors": node.errors.iter().map(|one| {
             json!({ "api": one.api, "error": one.error, "count": one.count })
         }).collect::<Vec<_>>(),
-        "topics": node.topics.iter().take(SERIES).map(topic).collect::<Vec<_>>(),
-        "groups": node.groups.iter().take(SERIES).map(group).collect::<Vec<_>>(),
-        "warnings": node.warnings(),
+        "topics": node.topics.iter().take(facts.series()).map(topic).collect::<Vec<_>>(),
+        "groups": node.groups.iter().take(facts.series()).map(group).collect::<Vec<_>>(),
+        "warnings": if facts.names { node.warnings() } else { Vec::new() },
     });
     format!("{status}\n")
 }

@@ -69,7 +69,8 @@ impl Log {
             return Ok(Appended {
                 base_offset: old.base_offset(),
                 last_offset: old.last_offset,
-                log_append_time: if log_append_time.is_some() { old.timestamp } else { -1 },
+                // Whoever's clock it is from, as in Kafka.
+                log_append_time: old.timestamp,
                 log_start: self.log_start(),
                 duplicate: true,
             });

@@ -383,11 +383,11 @@ class Confluent:
 def transactions():
     """Commits are seen whole and aborts not at all by who reads committed; who comes later shuts out who was before."""
     world = rig.World()
-    topic = world.name("txn")
-    one(ck_admin.AdminClient({"bootstrap.servers": world.plain}).create_topics([ck_admin.NewTopic(topic, 2, 1)]))
+    topic, name = world.name("txn"), world.name("x")
+    Admin({"bootstrap.servers": world.plain}).create_topic(topic, 2)
 
     def producer(**more):
-        made = ck.Producer({"bootstrap.servers": world.plain, "transactional.id": world.name("x"), **more})
+        made = ck.Producer({"bootstrap.servers": world.plain, "transactional.id": name, **more})
         made.init_transactions(20)
         return made
 

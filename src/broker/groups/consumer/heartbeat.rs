@@ -145,9 +145,10 @@ impl Core {
     }
 }
 
-/// Whether nobody is in a classic group nor on the way into it.
+/// Whether nobody is in a classic group. An id that was handed out keeps nobody out, as in Kafka: who comes with it
+/// later is told that it is unknown, and asks again.
 pub(super) fn is_idle(group: &Group) -> bool {
-    group.phase == Phase::Empty && group.members.is_empty() && group.pending.is_empty()
+    group.phase == Phase::Empty && group.members.is_empty()
 }
 
 /// The epoch must be the member's; one before it will do if the answer that told the new one was lost, which shows in

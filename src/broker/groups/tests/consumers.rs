@@ -212,6 +212,29 @@ fn patterns_follow_the_topics() {
     assert!(world.core.durable().consumers["g"].regexes.is_empty(), "nobody's pattern is forgotten");
 }
 
+/// What a member may see is asked anew when rules change as when topics do: both are in the version.
+#[test]
+fn patterns_follow_what_may_be_seen() {
+    let mut world = World::consumers(topics(1, &[("orders", 1), ("secret", 1)]));
+    let by_pattern =
+        ConsumerHeartbeat { topics: None, regex: Some("orders|secret".into()), ..joining("a", &[]) };
+    assert_eq!(world.beat(by_pattern).unwrap().assignment, Some(parts(&[("orders", &[0])])));
+    let everything = |_: &str| true;
+    let now = world.now;
+    let may = |world: &mut World| world.core.consumer_heartbeat(beat("a", 2), &everything, now).0.unwrap();
+    assert_eq!(may(&mut world).epoch, 2, "the same version: nothing to look at");
+    world.core.see(topics(2, &[("orders", 1), ("secret", 1)]));
+    assert_eq!(may(&mut world).epoch, 3);
+}
+
+#[test]
+fn an_id_that_was_handed_out_to_a_classic_member_keeps_no_consumer_out() {
+    let mut world = World::consumers(topics(1, &[("t", 1)]));
+    let pending = world.member_id(&who("c"));
+    assert_eq!(world.beat(joining("a", &["t"])).unwrap().assignment, Some(parts(&[("t", &[0])])));
+    assert!(world.core.durable().consumers.contains_key("g"), "and not {pending}");
+}
+
 #[test]
 fn a_static_member_comes_back_to_what_it_had() {
     let mut world = World::consumers(topics(1, &[("t", 2)]));
