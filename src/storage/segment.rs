@@ -108,17 +108,6 @@ struct Aborted {
     written: Option<usize>,
 }
 
-/// When a file that is written is safe from a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sure {
-    /// At once: it is synced.
-    Now,
-    /// When the caller has synced the whole disk, before the file counts.
-    Soon,
-    /// Perhaps never.
-    Never,
-}
-
 impl Segment {
     /// A segment of `folder` that holds `size` bytes of whole batches, the last of which ends before `end`.
     pub(super) fn closed(files: &Arc<Files>, folder: &Path, base: i64, size: u64, end: i64) -> Arc<Self> {
@@ -481,9 +470,9 @@ impl Segment {
         Ok(Some(answer))
     }
 
-    /// Writes what the `.txnindex` lacks; a segment without aborted transactions has none. What was not made sure counts as
-    /// not written: nothing tells a file that a power cut shortened, or took away, from one that is as it should be.
-    pub(super) fn write_aborted(&self, how: Sure) -> Result<(), StorageError> {
+    /// Writes what the `.txnindex` lacks and syncs it; a segment without aborted transactions has none. A file that is there is
+    /// never replaced by one that is not synced: nothing tells one that a power cut shortened from one that is whole.
+    pub(super) fn write_aborted(&self) -> Result<(), StorageError> {
         // Held while the file is written by its path, which may be another segment's once this one is gone.
         let _stays = held(&self.slot);
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -497,28 +486,18 @@ impl Segment {
         let (path, disk) = (self.path("txnindex"), self.files.disk().as_ref());
         let count = entries.len();
         if count > 0 {
-            replace_raw(disk, &path, &aborted::encode(entries), how == Sure::Now)?;
+            replace_raw(disk, &path, &aborted::encode(entries), true)?;
         } else {
             match disk.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done.map_err(StorageError::io("removing", &path))?,
-            }
-            if let (Sure::Now, Some(folder)) = (how, path.parent()) {
-                disk.sync_dir(folder).map_err(StorageError::io("syncing", folder))?;
+                done => {
+                    let folder = path.parent().unwrap_or(&path);
+                    done.and_then(|()| disk.sync_dir(folder)).map_err(StorageError::io("removing", &path))?;
+                }
             }
         }
-        if how != Sure::Never {
-            aborted.written = Some(count);
-        }
+        aborted.written = Some(count);
         Ok(())
-    }
-
-    /// The sync that was to make the `.txnindex` sure failed: entries that are still in memory are written again.
-    pub(super) fn doubt_aborted(&self) {
-        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
-        if aborted.entries.is_some() {
-            aborted.written = None;
-        }
     }
 
     /// Entries that the file has too need not stay in memory.

@@ -292,16 +292,23 @@ impl Transactional {
         Step::Over
     }
 
-    /// A later incarnation comes while this one is in the middle of a transaction and does not know.
-    async fn haunt(&mut self, client: &mut Client, txn: u64) -> bool {
+    /// A later incarnation comes while this one is in the middle of a transaction and does not know: it goes on afterwards,
+    /// or at the same time.
+    async fn haunt(&mut self, client: &mut Client, txn: u64) {
         let mut zombie = self.clone();
-        if !self.init(client).await {
-            return false;
+        let mut other = Client::new(&client.world, client.random.u64(..));
+        if client.random.bool() {
+            tokio::join!(self.init(client), zombie.go_on(&mut other, txn));
+        } else if self.init(client).await {
+            zombie.go_on(&mut other, txn).await;
         }
+    }
+
+    /// What a client does that has not heard of the later incarnation.
+    async fn go_on(&mut self, client: &mut Client, txn: u64) {
         let log = *client.random.choice(&logs()).unwrap();
-        zombie.send(client, txn, log, (2, None), 1).await;
-        zombie.end(client, txn, true, 1).await;
-        true
+        self.send(client, txn, log, (2, None), 1).await;
+        self.end(client, txn, true, 1).await;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::storage::StorageError;
 use crate::storage::aborted::Entry;
 use crate::storage::batches::marker_at;
 use crate::storage::producers::Producers;
-use crate::storage::segment::{Segment, Sure};
+use crate::storage::segment::Segment;
 use crate::storage::transactions::{AbortedTxn, Transactions};
 
 impl Log {
@@ -74,7 +74,7 @@ impl Log {
         entries.retain(|entry| entry.last_offset >= wanted.base);
         wanted.set_aborted(entries.clone(), None);
         // On a full disk they stay in memory only: reading must not depend on room to write.
-        let _ = wanted.write_aborted(Sure::Now);
+        let _ = wanted.write_aborted();
         Ok(entries)
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::aborted;
 use crate::storage::batches::{Located, marker_of, plausible};
 use crate::storage::disk::Mode;
 use crate::storage::producers::Verdict;
-use crate::storage::segment::{Segment, Sure, file_name};
+use crate::storage::segment::{Segment, file_name};
 use crate::storage::transactions::{Guard, Origin};
 use crate::storage::{DiskFile, LogSettings, StorageError, held};
 
@@ -211,7 +211,6 @@ impl Log {
         }
         // Index files can be made again from the log: a failure (a full disk) must not stop the append.
         let _ = old.write_indexes(true, false);
-        let _ = old.write_aborted(Sure::Never);
         old.end_growing();
         let active = Segment::growing(self.folder.files(), &self.dir, base);
         active.adopt(Arc::clone(&file));
@@ -260,7 +259,6 @@ impl Log {
             }
             last.cut_indexes(position, offset);
             last.cut_aborted(offset);
-            let _ = last.write_aborted(Sure::Never);
         }
         self.transactions.cut(offset);
         // Newest first, so that a crash in between leaves no gap.

@@ -7,7 +7,7 @@ use super::{Core, Log, Writer};
 use crate::storage::checkpoint::replace_raw;
 use crate::storage::disk::Mode;
 use crate::storage::folder::Entry;
-use crate::storage::segment::{Segment, Sure, file_name};
+use crate::storage::segment::{Segment, file_name};
 use crate::storage::{StorageError, epochs, held};
 
 /// Snapshots of producers kept besides the newest (an older one serves when the newest is not whole).
@@ -62,7 +62,6 @@ impl Log {
         // Files are written by path below: the log must not be deleted, and its name given away, meanwhile.
         let _stays = held(&self.loading);
         self.sync()?;
-        let sure = if durable { Sure::Now } else { Sure::Soon };
         let disk = self.folder.disk();
         for segment in taken.unindexed.iter().filter(|_| durable) {
             for extension in ["index", "timeindex"] {
@@ -76,13 +75,13 @@ impl Log {
         }
         // Unlike the others these can not be told to be missing: they are there, or the recovery point stays.
         for segment in &taken.unindexed {
-            segment.write_aborted(sure)?;
+            segment.write_aborted()?;
         }
         if let Some(text) = &taken.epochs {
             replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
         }
         taken.active.write_indexes(false, durable)?;
-        taken.active.write_aborted(sure)
+        taken.active.write_aborted()
     }
 
     /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
@@ -94,9 +93,6 @@ impl Log {
         let Some(core) = self.core.get() else { return Ok(()) };
         let mut writer = held(&core.writer);
         if let Err(error) = written {
-            for segment in taken.unindexed.iter().chain([&taken.active]) {
-                segment.doubt_aborted();
-            }
             writer.unindexed.extend(taken.unindexed);
             writer.epochs_dirty |= taken.epochs.is_some();
             return Err(error);
