@@ -546,4 +546,126 @@ mod tests {
         assert_eq!(producers.expire(2_000, 1_000), 1);
         assert!(producers.is_empty());
     }
+
+    fn transactional(epoch: i16, sequence: i32, count: i32, offset: i64) -> BatchHeader {
+        BatchHeader { attributes: 0x10, ..batch(epoch, sequence, count, offset) }
+    }
+
+    fn marker(epoch: i16, offset: i64) -> BatchHeader {
+        BatchHeader { attributes: 0x30, ..batch(epoch, -1, 1, offset) }
+    }
+
+    fn guarded(guard: Option<Guard>, bumps_epoch: bool) -> Origin {
+        Origin::Client { guard, bumps_epoch }
+    }
+
+    const ABORT: Option<ControlMarker> = Some(ControlMarker::Abort { coordinator_epoch: 4 });
+
+    #[test]
+    fn a_transaction_begins_with_its_guard_and_no_other() {
+        let mut producers = Producers::default();
+        let first = transactional(0, 0, 1, 0);
+        let refused = |error| matches!(error, Err(StorageError::NotInTransaction { producer_id: 7 }));
+        assert!(refused(producers.judge(&first, None, CLIENT)));
+        let guard = producers.begin_verification(7, 0, 0, 1_000);
+        assert!(guard.is_some());
+        assert_eq!(producers.begin_verification(7, 0, 3, 1_000), guard, "asked again: the same one");
+        assert!(refused(producers.judge(&first, None, guarded(Some(Guard(99)), true))));
+        assert_eq!(producers.judge(&first, None, guarded(guard, true)).unwrap(), Verdict::New);
+        let begins = Change::Begins { producer_id: 7, first_offset: 0 };
+        assert_eq!(producers.apply(&first, None), begins);
+        // Under way: nothing to verify, and what follows needs no guard.
+        assert_eq!(producers.begin_verification(7, 0, 1, 1_000), None);
+        let second = transactional(0, 1, 1, 1);
+        assert_eq!(producers.judge(&second, None, CLIENT).unwrap(), Verdict::New);
+        assert_eq!(producers.apply(&second, None), Change::Nothing);
+        // Outside of it nothing may come meanwhile.
+        assert!(matches!(
+            producers.judge(&batch(0, 2, 1, 2), None, CLIENT),
+            Err(StorageError::InTransaction { producer_id: 7 })
+        ));
+        let end = marker(1, 2);
+        let version = Origin::Marker { transaction_version: 2 };
+        assert_eq!(producers.judge(&end, ABORT, version).unwrap(), Verdict::New);
+        let ended = Ended { producer_id: 7, first_offset: 0, last_offset: 2, aborted: true };
+        assert_eq!(producers.apply(&end, ABORT), Change::Ends(ended));
+        assert_eq!(producers.active()[0].transaction_from, -1);
+        // What comes late finds its epoch fenced, and before that no transaction.
+        assert!(refused(producers.judge(&transactional(0, 2, 1, 3), None, CLIENT)));
+        let guard = producers.begin_verification(7, 0, 2, 1_000);
+        let late = producers.judge(&transactional(0, 2, 1, 3), None, guarded(guard, true));
+        assert!(matches!(late, Err(StorageError::ProducerFenced { current: 1, found: 0, .. })));
+    }
+
+    #[test]
+    fn a_marker_ends_guards_and_idle_ones_expire() {
+        let mut producers = Producers::default();
+        let guard = producers.begin_verification(7, 0, 0, 1_000);
+        assert_eq!(producers.apply(&marker(0, 0), ABORT), Change::Nothing, "nothing is under way");
+        let first = transactional(0, 0, 1, 1);
+        assert!(producers.judge(&first, None, guarded(guard, false)).is_err());
+        let other = producers.begin_verification(7, 0, 0, 1_000);
+        assert_ne!(other, guard);
+        producers.expire(1_999, 1_000);
+        assert!(producers.judge(&first, None, guarded(other, false)).is_ok());
+        producers.expire(2_000, 1_000);
+        assert!(producers.judge(&first, None, guarded(other, false)).is_err());
+    }
+
+    #[test]
+    fn what_was_sent_first_must_come_first() {
+        let mut producers = Producers::default();
+        let guard = producers.begin_verification(7, 0, 5, 0);
+        producers.begin_verification(7, 0, 2, 0);
+        let found = |sequence, bumps| match producers.judge(
+            &transactional(0, sequence, 1, 0),
+            None,
+            guarded(guard, bumps),
+        ) {
+            Err(StorageError::OutOfOrderSequence { expected, .. }) => Some(expected),
+            other => other.map(|_| None).unwrap(),
+        };
+        assert_eq!(found(5, false), Some(2), "a batch sent before it is still being verified");
+        assert_eq!(found(2, false), None);
+        assert_eq!(found(2, true), Some(0), "whose epoch rises with each transaction begins at 0");
+        producers.begin_verification(7, 1, 0, 0);
+        let next = producers.judge(&transactional(1, 1, 1, 0), None, guarded(guard, false));
+        assert!(matches!(next, Err(StorageError::OutOfOrderSequence { expected: 0, .. })));
+    }
+
+    #[test]
+    fn markers_are_held_against_epochs() {
+        let mut producers = Producers::default();
+        let judge = |producers: &Producers, epoch, coordinator_epoch, transaction_version| {
+            let says = Some(ControlMarker::Commit { coordinator_epoch });
+            producers.judge(&marker(epoch, 9), says, Origin::Marker { transaction_version }).map(|_| ())
+        };
+        assert!(judge(&producers, 0, 0, 2).is_ok(), "of a producer that is not known");
+        producers.apply(&transactional(3, 0, 1, 0), None);
+        assert!(judge(&producers, 3, 0, 1).is_ok(), "the first version ends under the same epoch");
+        let fenced = |result| matches!(result, Err(StorageError::ProducerFenced { current: 3, .. }));
+        assert!(fenced(judge(&producers, 2, 0, 1)));
+        assert!(fenced(judge(&producers, 3, 0, 2)));
+        assert!(judge(&producers, 4, 0, 2).is_ok());
+        producers.apply(&marker(4, 1), ABORT);
+        assert!(judge(&producers, 4, 4, 2).is_ok(), "the same marker again");
+        let older = judge(&producers, 4, 3, 2);
+        assert!(matches!(older, Err(StorageError::CoordinatorFenced { current: 4, found: 3, .. })));
+        producers.apply(&transactional(i16::MAX, 0, 1, 2), None);
+        assert!(judge(&producers, i16::MAX, 4, 2).is_ok(), "the last epoch can not rise");
+    }
+
+    #[test]
+    fn an_open_transaction_is_kept_in_snapshots_and_from_expiry() {
+        let mut producers = Producers::default();
+        producers.apply(&transactional(1, 0, 2, 10), None);
+        assert_eq!(producers.expire(i64::MAX, 1), 0);
+        let back = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        assert_eq!(back.open_transactions(), BTreeMap::from([(10, 7)]));
+        assert_eq!(back, producers);
+        // One that was compacted away ends nothing, and is no reason to forget an epoch.
+        let mut other = Producers::default();
+        assert_eq!(other.apply(&marker(5, 0), None), Change::Nothing);
+        assert_eq!(other.active()[0].epoch, 5);
+    }
 }

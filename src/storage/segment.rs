@@ -429,6 +429,11 @@ impl Segment {
         *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted { entries, written };
     }
 
+    /// What the segment's `.txnindex` holds is read when it is asked for.
+    pub(super) fn unload_aborted(&self) {
+        *self.aborted.write().unwrap_or_else(|held| held.into_inner()) = Aborted::default();
+    }
+
     /// Forgets transactions whose markers a cut took away.
     pub(super) fn cut_aborted(&self, end: i64) {
         let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
@@ -470,8 +475,8 @@ impl Segment {
         Ok(Some(answer))
     }
 
-    /// Writes what the `.txnindex` lacks and syncs it; a segment without aborted transactions has none. A file that is there is
-    /// never replaced by one that is not synced: nothing tells one that a power cut shortened from one that is whole.
+    /// Replaces the `.txnindex` where it lacks entries, synced before it takes the old one's place: what was durable in
+    /// that must stay so. A segment without aborted transactions has none.
     pub(super) fn write_aborted(&self) -> Result<(), StorageError> {
         // Held while the file is written by its path, which may be another segment's once this one is gone.
         let _stays = held(&self.slot);
@@ -490,10 +495,10 @@ impl Segment {
         } else {
             match disk.remove(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => {
-                    let folder = path.parent().unwrap_or(&path);
-                    done.and_then(|()| disk.sync_dir(folder)).map_err(StorageError::io("removing", &path))?;
-                }
+                done => done.map_err(StorageError::io("removing", &path))?,
+            }
+            if let Some(folder) = path.parent() {
+                disk.sync_dir(folder).map_err(StorageError::io("syncing", folder))?;
             }
         }
         aborted.written = Some(count);

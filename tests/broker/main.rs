@@ -7,6 +7,7 @@ mod admin;
 mod admin_answers;
 mod alike;
 mod answers;
+mod committed_reads;
 mod deletion;
 mod fetch;
 mod observe;

@@ -3,6 +3,7 @@
 
 use klog::storage::sim::SimDisk;
 
+mod aborted;
 mod compact;
 mod compact_real;
 mod faults;

@@ -8,7 +8,7 @@ use klog::model::id::{TopicId, TopicPartition};
 use klog::model::time::ManualClock;
 use klog::record::{Batch, BatchBuilder, BatchSummary, ProducerStamp};
 use klog::storage::sim::SimDisk;
-use klog::storage::{Appended, Folder, FolderOptions, Log, LogSettings, StorageError};
+use klog::storage::{Appended, Folder, FolderOptions, Log, LogSettings, Origin, StorageError};
 
 pub(crate) const NOW: i64 = 1_700_000_000_000;
 
@@ -56,7 +56,13 @@ pub(crate) fn batch(first: i64, count: i64, stamp: ProducerStamp) -> Vec<u8> {
 }
 
 pub(crate) fn append(log: &Log, bytes: &[u8]) -> Result<Appended, StorageError> {
-    log.append(bytes, &BatchSummary::trusted(&Batch::exactly(bytes).unwrap()), 0, None, None)
+    let summary = BatchSummary::trusted(&Batch::exactly(bytes).unwrap());
+    // Within a transaction as the broker itself does, which asks no coordinator.
+    let origin = match summary.header.is_transactional() {
+        true => Origin::Coordinator,
+        false => Origin::Client { guard: None, bumps_epoch: false },
+    };
+    log.append_as(bytes, &summary, 0, None, origin)
 }
 
 pub(crate) fn append_values(log: &Log, count: i64) -> Result<Appended, StorageError> {

@@ -20,7 +20,7 @@ pub(super) async fn handle(
     version: i16,
     request: AddOffsetsToTxnRequest,
 ) -> AddOffsetsToTxnResponse {
-    let error_code = add(broker, peer, version, &request).await.map_or_else(|refusal| refusal, |code| code);
+    let error_code = add(broker, peer, version, &request).await.unwrap_or_else(|refusal| refusal);
     AddOffsetsToTxnResponse { error_code, ..AddOffsetsToTxnResponse::default() }
 }
 

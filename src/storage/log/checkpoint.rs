@@ -73,7 +73,7 @@ impl Log {
                 }
             }
         }
-        // Unlike the others these can not be told to be missing: they are there, or the recovery point stays.
+        // Nobody could tell that one of these is missing: they are there, or the recovery point stays.
         for segment in &taken.unindexed {
             segment.write_aborted()?;
         }

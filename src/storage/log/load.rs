@@ -310,14 +310,17 @@ impl Log {
             let growing = segment.base == writer.active.base;
             let has_file = found.aborted.contains(&segment.base);
             if segment.end() <= from && !growing {
-                if !has_file {
-                    segment.set_aborted(Vec::new(), Some(0));
+                // Recovery may have checked it as one that grows, which knows of none.
+                match has_file {
+                    true => segment.unload_aborted(),
+                    false => segment.set_aborted(Vec::new(), Some(0)),
                 }
                 continue;
             }
             let bytes = if has_file { read_raw(disk, &segment.path("txnindex"))? } else { None };
             let bytes = bytes.unwrap_or_default();
-            let (mut entries, whole) = aborted::decode(&bytes, segment.base, segment.end());
+            // Behind what is replayed it may say anything, of a tail that was cut for instance.
+            let (mut entries, whole) = aborted::decode(&bytes, segment.base, i64::MAX);
             let before = entries.len();
             entries.retain(|entry| entry.last_offset < from);
             if !whole && before == entries.len() && segment.base < from {
