@@ -494,23 +494,16 @@ impl Segment {
             replace_raw(disk, &path, &aborted::encode(entries), true)?;
         } else {
             match disk.remove(&path) {
+                // The usual case, and no reason to sync the folder of every log.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done.map_err(StorageError::io("removing", &path))?,
-            }
-            if let Some(folder) = path.parent() {
-                disk.sync_dir(folder).map_err(StorageError::io("syncing", folder))?;
+                done => {
+                    let folder = path.parent().unwrap_or(&path);
+                    done.and_then(|()| disk.sync_dir(folder)).map_err(StorageError::io("removing", &path))?;
+                }
             }
         }
         aborted.written = Some(count);
         Ok(())
-    }
-
-    /// The sync that was to make the `.txnindex` sure failed: entries that are still in memory are written again.
-    pub(super) fn doubt_aborted(&self) {
-        let mut aborted = self.aborted.write().unwrap_or_else(|held| held.into_inner());
-        if aborted.entries.is_some() {
-            aborted.written = None;
-        }
     }
 
     /// Entries that the file has too need not stay in memory.

@@ -71,7 +71,7 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
     let node = Node::new(random.u64(..), &SETTINGS, plant.hand(seed));
     let (clock, way) = (Arc::clone(&node.clock), plant.between(&node));
     let wall = move || klog::model::time::Clock::wall_ms(&*clock);
-    let world = World::new(move || Arc::clone(&way), wall, Duration::from_millis(4));
+    let world = World::new(move || Arc::clone(&way), wall, Duration::from_millis(3));
     world.make_topics(random.i64(100..2000)).await;
     let mut clients = JoinSet::new();
     for _ in 0..2 {
@@ -87,7 +87,7 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
     clients.spawn(readers::follow(Client::new(&world, seed), true));
 
     tokio::time::sleep(Duration::from_millis(random.u64(20..100))).await;
-    for _ in 0..random.usize(3..7) {
+    for _ in 0..random.usize(3..8) {
         fault(&node, &world, &mut random).await;
         tokio::time::sleep(Duration::from_millis(random.u64(20..150))).await;
     }

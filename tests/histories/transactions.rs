@@ -292,16 +292,23 @@ impl Transactional {
         Step::Over
     }
 
-    /// A later incarnation comes while this one is in the middle of a transaction and does not know.
-    async fn haunt(&mut self, client: &mut Client, txn: u64) -> bool {
+    /// A later incarnation comes while this one is in the middle of a transaction and does not know: it goes on afterwards,
+    /// or at the same time.
+    async fn haunt(&mut self, client: &mut Client, txn: u64) {
         let mut zombie = self.clone();
-        if !self.init(client).await {
-            return false;
+        let mut other = Client::new(&client.world, client.random.u64(..));
+        if client.random.bool() {
+            tokio::join!(self.init(client), zombie.go_on(&mut other, txn));
+        } else if self.init(client).await {
+            zombie.go_on(&mut other, txn).await;
         }
+    }
+
+    /// What a client does that has not heard of the later incarnation.
+    async fn go_on(&mut self, client: &mut Client, txn: u64) {
         let log = *client.random.choice(&logs()).unwrap();
-        zombie.send(client, txn, log, (2, None), 1).await;
-        zombie.end(client, txn, true, 1).await;
-        true
+        self.send(client, txn, log, (2, None), 1).await;
+        self.end(client, txn, true, 1).await;
     }
 }
 
@@ -356,6 +363,11 @@ pub(crate) async fn worker(mut client: Client, number: u64, group: &'static str)
         let gone_on = match step {
             None => true,
             Some(Step::Over) => false,
+            // It dies in the middle: what it left open is ended by its next incarnation.
+            Some(_) if client.random.u8(0..20) == 0 => {
+                member = Member::new(&mut client, group, &["in"]);
+                false
+            }
             Some(step) => {
                 let commit = step == Step::Done && client.random.u8(0..8) > 0;
                 producer.end(&mut client, txn, commit, TRIES).await && commit

@@ -93,9 +93,6 @@ impl Log {
         let Some(core) = self.core.get() else { return Ok(()) };
         let mut writer = held(&core.writer);
         if let Err(error) = written {
-            for segment in taken.unindexed.iter().chain([&taken.active]) {
-                segment.doubt_aborted();
-            }
             writer.unindexed.extend(taken.unindexed);
             writer.epochs_dirty |= taken.epochs.is_some();
             return Err(error);
