@@ -264,7 +264,7 @@ impl Groups {
         let told = found.into_iter().filter_map(|(at, kept, unstable)| {
             let id = broker.topic_id(&at.topic).unwrap_or_default();
             let is_its = id.is_zero() || kept.topic_id.is_zero() || id == kept.topic_id;
-            is_its.then(|| (at, if unstable { Committed::Unstable } else { Committed::At(kept) }))
+            is_its.then_some((at, if unstable { Committed::Unstable } else { Committed::At(kept) }))
         });
         Ok(told.collect())
     }

@@ -152,7 +152,8 @@ impl Core {
         let (epoch, current) = (asked.producer.epoch, known.producer.epoch);
         let overflowed = known.previous_id == asked.producer.id && epoch == MAX_EPOCH - 1 && current == 0;
         let bumped = current == epoch.wrapping_add(1);
-        let retried = overflowed || bumped;
+        // An end of the first version bumped nothing: whoever speaks the second was shut out by it.
+        let retried = (overflowed || bumped) && known.client_version >= 2;
         if known.producer.id != asked.producer.id && !overflowed {
             return Err(TxnError::InvalidProducerId);
         }

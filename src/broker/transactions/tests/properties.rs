@@ -158,3 +158,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_was_fenced_by_the_first_version_is_not_given_the_epoch_that_shut_it_out() {
+    let mut world = World::new();
+    world.level = 0;
+    let mut given: [Given; 2] = Default::default();
+    let all = [
+        Asked::Init(0, None),
+        Asked::Spend(0),
+        Asked::Init(0, None),
+        Asked::Init(0, None),
+        Asked::Add(0, 0, 0),
+        Asked::Fence(0),
+        Asked::Complete(0),
+        Asked::End(0, 0, false, 2),
+    ];
+    for asked in all {
+        step(&mut world, &mut given, asked).unwrap();
+    }
+}
