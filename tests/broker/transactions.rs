@@ -9,6 +9,7 @@ use klog::wire::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use klog::wire::messages::api_versions::ApiVersionsRequest;
+use klog::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use klog::wire::messages::describe_transactions::{DescribeTransactionsRequest, TransactionState};
 use klog::wire::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use klog::wire::messages::fetch::FetchResponse;
@@ -322,7 +323,7 @@ async fn a_decision_that_did_not_reach_the_disk_was_none() {
 #[tokio::test]
 async fn a_coordinator_whose_log_failed_writes_no_marker_twice() {
     let mut failed = 0;
-    for after in 0..6 {
+    for after in 0..3 {
         let mut rig = Rig::new();
         begun(&rig).await;
         let producer = given(&rig, "t").await;
@@ -347,6 +348,22 @@ async fn a_coordinator_whose_log_failed_writes_no_marker_twice() {
         completed(&rig, "t", wanted).await;
     }
     assert!(failed > 1, "the decision and the record that all is done");
+}
+
+#[tokio::test]
+async fn the_coordinators_topics_keep_their_number_of_partitions() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let topic = CreatePartitionsTopic {
+        name: "__transaction_state".to_owned(),
+        count: 20,
+        ..CreatePartitionsTopic::default()
+    };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
+    let refused = rig.call(&request, 3).await.results.remove(0);
+    assert_eq!(refused.error_code, ErrorCode::INVALID_REQUEST);
+    assert!(refused.error_message.unwrap().contains("keeps its number of partitions"));
+    assert_eq!(rig.broker.partition_count("__transaction_state"), Some(8));
 }
 
 #[tokio::test]
