@@ -1,5 +1,7 @@
 //! The client against a klog in this process, and against an Apache Kafka where KLOG_TEST_KAFKA names one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+// Lists of ranges, some of one.
+#![allow(clippy::single_range_in_vec_init)]
 
 use klog::broker::{Broker, BrokerOptions};
 use klog::client::admin::{NewTopic, OffsetSpec};

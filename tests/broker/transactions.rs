@@ -9,6 +9,7 @@ use klog::wire::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use klog::wire::messages::api_versions::ApiVersionsRequest;
+use klog::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use klog::wire::messages::describe_transactions::{DescribeTransactionsRequest, TransactionState};
 use klog::wire::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use klog::wire::messages::fetch::FetchResponse;
@@ -312,11 +313,93 @@ async fn a_decision_that_did_not_reach_the_disk_was_none() {
     rig.disk.fail_sync(0);
     assert_eq!(end(&rig, "t", producer, true, 5).await.error_code, ErrorCode::NOT_COORDINATOR);
     assert_eq!(committed(&rig, "a").await, (0, vec![]), "no marker goes before its decision");
-    assert_eq!(described(&rig, "t").await.transaction_state, "Ongoing");
+    assert_eq!(described(&rig, "t").await.error_code, ErrorCode::COORDINATOR_NOT_AVAILABLE);
     rig.cut_power();
     assert_eq!(described(&rig, "t").await.transaction_state, "Ongoing");
     ended(&rig, "t", producer, false).await;
     assert_eq!(committed(&rig, "a").await, (2, vec![0]));
+}
+
+#[tokio::test]
+async fn a_coordinator_whose_log_failed_writes_no_marker_twice() {
+    let mut failed = 0;
+    for after in 0..3 {
+        let mut rig = Rig::new();
+        begun(&rig).await;
+        let producer = given(&rig, "t").await;
+        assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
+        rig.disk.fail_sync(after);
+        end(&rig, "t", producer, true, 5).await;
+        let markers = || rig.broker.partition("a", 0).unwrap().log_end();
+        for _ in 0..12 {
+            rig.clock.advance(Duration::from_secs(5));
+            rig.broker.transactions().tick(&rig.broker).await;
+            described(&rig, "t").await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let state = rig.broker.partition("__transaction_state", shard_of_t(&rig)).unwrap();
+        if state.log().is_failed() {
+            failed += 1;
+            assert!(markers() <= 2, "sync {after}: a record and one marker, not {}", markers());
+            assert_eq!(described(&rig, "t").await.error_code, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        }
+        rig.cut_power();
+        let wanted = if after == 0 { "Ongoing" } else { "CompleteCommit" };
+        completed(&rig, "t", wanted).await;
+    }
+    assert!(failed > 1, "the decision and the record that all is done");
+}
+
+#[tokio::test]
+async fn the_coordinators_topics_keep_their_number_of_partitions() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let topic = CreatePartitionsTopic {
+        name: "__transaction_state".to_owned(),
+        count: 20,
+        ..CreatePartitionsTopic::default()
+    };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
+    let refused = rig.call(&request, 3).await.results.remove(0);
+    assert_eq!(refused.error_code, ErrorCode::INVALID_REQUEST);
+    assert!(refused.error_message.unwrap().contains("keeps its number of partitions"));
+    assert_eq!(rig.broker.partition_count("__transaction_state"), Some(8));
+}
+
+#[tokio::test]
+async fn a_marker_of_a_coordinator_to_come_is_refused() {
+    let rig = Rig::new();
+    begun(&rig).await;
+    let producer = given(&rig, "t").await;
+    assert_eq!(send(&rig, "t", producer, "a", 0, "one", 12).await, ErrorCode::NONE);
+    let ask = async |coordinator_epoch, producer_epoch| {
+        let topic = WritableTxnMarkerTopic { name: "a".to_owned(), partition_indexes: vec![0] };
+        let marker = WritableTxnMarker {
+            producer_id: producer.0,
+            producer_epoch,
+            coordinator_epoch,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let answer = rig.call(&WriteTxnMarkersRequest { markers: vec![marker] }, 1).await;
+        answer.markers[0].topics[0].partitions[0].error_code
+    };
+    assert_eq!(ask(1000, producer.1).await, ErrorCode::INVALID_REQUEST);
+    let next = ended(&rig, "t", producer, true).await;
+    assert_eq!(committed(&rig, "a").await, (2, vec![]));
+
+    // A log that knows such a coordinator all the same: an end is not done before its marker is there.
+    let log = rig.broker.partition("a", 0).unwrap();
+    log.append_marker(next.0, next.1, false, 1000, 0, 0).unwrap();
+    assert_eq!(send(&rig, "t", next, "a", 0, "two", 12).await, ErrorCode::NONE);
+    ended(&rig, "t", next, true).await;
+    assert_eq!(described(&rig, "t").await.transaction_state, "PrepareCommit");
+    assert_eq!(committed(&rig, "a").await.0, 3);
+    // Whoever looks it up there may name the epoch that the log knows.
+    assert_eq!(ask(1001, next.1 + 1).await, ErrorCode::INVALID_REQUEST);
+    assert_eq!(ask(1000, next.1 + 1).await, ErrorCode::NONE);
+    completed(&rig, "t", "CompleteCommit").await;
+    assert_eq!(committed(&rig, "a").await.0, 5);
 }
 
 fn shard_of_t(rig: &Rig) -> i32 {

@@ -3,6 +3,8 @@
 //! Each seed is one history. `KLOG_HISTORY_SEED` plays that one alone, `KLOG_HISTORIES` says how many; the long run
 //! (`KLOG_TEST_LONG`) plays 1,000. What has a finding is written to `target/histories/`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+// A request is sent at once and its answer waited for later: futures of futures.
+#![allow(clippy::async_yields_async)]
 
 mod carrier;
 mod check;

@@ -1,5 +1,6 @@
 //! CreatePartitions (37), versions 0 to 3: more partitions of topics, on disk (folders too) when answered. Refuses
-//! topics named twice, numbers that are not more, assignments to other nodes or of another number of partitions.
+//! topics named twice, numbers that are not more, assignments to other nodes or of another number of partitions. The
+//! topics of the coordinators keep their number: a group or transactional id would be looked for in another partition.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use super::operations::{self, Refused};
 use super::{assignment, error};
 use crate::auth::acl::Operation;
 use crate::broker::{Broker, Peer};
+use crate::model::name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
@@ -48,6 +50,13 @@ async fn create(
     validate_only: bool,
 ) -> Result<(), Refused> {
     operations::topic(broker, peer, Operation::Alter, &asked.name)?;
+    if matches!(&*asked.name, CONSUMER_OFFSETS | TRANSACTION_STATE) && broker.topic(&asked.name).is_some() {
+        let text = format!(
+            "{} keeps its number of partitions: what belongs to one would be looked for in another",
+            asked.name
+        );
+        return Err((ErrorCode::INVALID_REQUEST, text));
+    }
     let (name, count) = (asked.name.clone(), asked.count);
     if let (Some(assignments), Some(topic)) = (&asked.assignments, broker.topic(&name)) {
         let more = i64::from(count) - i64::from(topic.partition_count());

@@ -8,7 +8,9 @@ use crate::wire::error::ErrorCode;
 /// The code that says `error`.
 pub(super) fn code(error: TxnError) -> ErrorCode {
     match error {
-        TxnError::InvalidRequest => ErrorCode::INVALID_REQUEST,
+        TxnError::InvalidRequest | TxnError::IdTooLong => ErrorCode::INVALID_REQUEST,
+        // What clients abort their transaction for and go on.
+        TxnError::TooManyPartitions => ErrorCode::POLICY_VIOLATION,
         TxnError::InvalidTimeout => ErrorCode::INVALID_TRANSACTION_TIMEOUT,
         TxnError::InvalidProducerId => ErrorCode::INVALID_PRODUCER_ID_MAPPING,
         TxnError::Fenced => ErrorCode::PRODUCER_FENCED,
@@ -17,7 +19,8 @@ pub(super) fn code(error: TxnError) -> ErrorCode {
         TxnError::Abortable => ErrorCode::TRANSACTION_ABORTABLE,
         TxnError::InvalidPattern => ErrorCode::INVALID_REGULAR_EXPRESSION,
         TxnError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
-        TxnError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        // Ids are forgotten in time: clients ask again, each for as long as it was told to.
+        TxnError::TooManyIds | TxnError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
     }
 }
 

@@ -1,12 +1,15 @@
 //! WriteTxnMarkers (27), versions 1 and 2: the ends of transactions, written as a coordinator would have them, also by an
 //! admin that ends one which no coordinator knows. Takes Alter or ClusterAction on the cluster; answered once on disk.
+//! Refuses coordinator epochs that are still to come: they would shut out this node's own coordinator.
 
 use std::sync::Arc;
 
 use super::{error, group_code, operations};
 use crate::auth::acl::Operation;
+use crate::broker::transactions::Transactions;
 use crate::broker::{Broker, Partition, Peer};
 use crate::model::name::CONSUMER_OFFSETS;
+use crate::storage::ActiveProducer;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::write_txn_markers::{
     WritableTxnMarker, WritableTxnMarkerPartitionResult, WritableTxnMarkerResult,
@@ -69,6 +72,18 @@ async fn write(
         broker.partition_of(&found, index).map_err(|error| error::of_storage(&error))?.ok_or(unknown)?;
     let (producer, epoch, commit) = (marker.producer_id, marker.producer_epoch, marker.transaction_result);
     let (coordinator, version) = (marker.coordinator_epoch, i16::from(marker.transaction_version));
+    // The epoch that the log knows is what DescribeProducers gives to who wants to end a transaction by hand.
+    let known = |found: ActiveProducer| coordinator <= found.coordinator_epoch;
+    if !Transactions::knows_epoch(broker, coordinator)
+        && !partition.producer(producer).map_err(|error| error::of_broker(&error))?.is_some_and(known)
+    {
+        tracing::warn!(
+            topic,
+            index,
+            "a marker is refused: no coordinator has come to the epoch {coordinator} yet, which would shut out this node's"
+        );
+        return Err(ErrorCode::INVALID_REQUEST);
+    }
     if topic == CONSUMER_OFFSETS {
         let offset = broker
             .groups()

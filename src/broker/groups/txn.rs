@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::commit::Results;
-use super::request::{GroupError, InTransaction, NewOffset, Sender};
-use super::shard::Marker;
+use super::request::{GroupError, InTransaction, NewOffset, Now, Sender};
+use super::shard::{Marker, Shard};
 use super::{Groups, now, shard_of};
 use crate::broker::Broker;
 use crate::broker::transactions::request::TxnError;
@@ -93,8 +93,39 @@ impl Groups {
         coordinator_epoch: i32,
         transaction_version: i16,
     ) -> Result<i64, GroupError> {
-        let shard = self.load(broker, index).await?;
+        let ending = self.ending(broker, index).await?;
+        let time = now(&**broker.clock());
+        ending.append(producer_id, epoch, commit, coordinator_epoch, transaction_version, time)
+    }
+
+    /// [`Groups::end_transaction`] up to where it waits no more: for who must not append when something else happened
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`GroupError::NotCoordinator`] and [`GroupError::NotAvailable`] where the partition can not be read (yet).
+    pub async fn ending(&self, broker: &Arc<Broker>, index: i32) -> Result<Ending, GroupError> {
+        Ok(Ending(self.load(broker, index).await?))
+    }
+}
+
+/// A partition of `__consumer_offsets` in which a transaction is about to end.
+pub struct Ending(Arc<Shard>);
+
+impl Ending {
+    /// Appends the marker; its offset.
+    ///
+    /// # Errors
+    /// As [`Groups::end_transaction`].
+    pub fn append(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        commit: bool,
+        coordinator_epoch: i32,
+        transaction_version: i16,
+        time: Now,
+    ) -> Result<i64, GroupError> {
         let marker = Marker { producer_id, epoch, commit, coordinator_epoch, transaction_version };
-        shard.end_transaction(marker, now(&**broker.clock()))
+        self.0.end_transaction(marker, time)
     }
 }

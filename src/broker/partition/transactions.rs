@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{InternalRecord, Partition, internal_batch};
 use crate::broker::BrokerError;
 use crate::record::{ControlMarker, ProducerStamp, end_transaction_batch};
-use crate::storage::{Appended, Guard, Origin};
+use crate::storage::{ActiveProducer, Appended, Guard, Origin};
 
 impl Partition {
     /// Begins the check of a producer's transaction with its coordinator, before the batch with this first sequence: the
@@ -52,6 +52,14 @@ impl Partition {
         let bytes = end_transaction_batch(producer_id, producer_epoch, marker, now_ms)?;
         let append_time = self.settings().log_append_time.then_some(now_ms);
         self.append_built(&bytes, append_time, Origin::Marker { transaction_version })
+    }
+
+    /// What the log remembers of a producer. May load the log.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn producer(&self, producer_id: i64) -> Result<Option<ActiveProducer>, BrokerError> {
+        Ok(self.log.active_producers()?.into_iter().find(|producer| producer.producer_id == producer_id))
     }
 
     /// As [`Partition::append_internal`], within a producer's transaction: the records count once that is committed.

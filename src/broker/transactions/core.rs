@@ -11,6 +11,11 @@ use crate::broker::groups::request::Now;
 use super::request::{Description, Listing, Rules};
 use super::state::{Status, Transaction, TxnRecord};
 
+/// What is left at least, where its time-out is not shorter, to a transaction that is found in the log.
+const LEAST_LEFT_MS: i64 = 10_000;
+/// So long no id is forgotten that was found in the log, where `transactional.id.expiration.ms` is not shorter.
+const LEAST_IDLE_MS: i64 = 3_600_000;
+
 /// A shard: the transactional ids of one partition of `__transaction_state`.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -23,6 +28,10 @@ pub(super) struct Core {
     /// Not before this monotonic ms transactions are aborted for having taken too long.
     next_sweep_ms: i64,
     next_expiry_ms: i64,
+    /// Monotonic ms of when the log was read.
+    loaded_ms: i64,
+    /// Monotonic ms of when each id changed last, of those that did since.
+    changed_ms: HashMap<Arc<str>, i64>,
 }
 
 impl Core {
@@ -35,12 +44,17 @@ impl Core {
             wakes: BTreeSet::new(),
             next_sweep_ms: now.mono_ms,
             next_expiry_ms: now.mono_ms.saturating_add(rules.expire_interval_ms),
+            loaded_ms: now.mono_ms,
+            changed_ms: HashMap::new(),
         };
         let ongoing: Vec<_> = core.all.iter().filter(|(_, kept)| kept.status == Status::Ongoing).collect();
         let due = ongoing.into_iter().map(|(id, kept)| {
-            // A clock that was set meanwhile neither ends a transaction at once nor keeps it for ever.
+            // A clock that was set meanwhile neither ends a transaction at once nor keeps it for ever, and a producer has
+            // time to find a node again that was away for longer.
             let timeout = i64::from(kept.timeout_ms);
-            let left = kept.started_ms.saturating_add(timeout).saturating_sub(now.wall_ms).clamp(0, timeout);
+            let least = timeout.clamp(0, LEAST_LEFT_MS);
+            let left = kept.started_ms.saturating_add(timeout).saturating_sub(now.wall_ms);
+            let left = left.clamp(least, timeout.max(least));
             (Arc::clone(id), now.mono_ms.saturating_add(left))
         });
         core.due = due.collect();
@@ -54,6 +68,7 @@ impl Core {
         let Some(value) = value else {
             self.disarm(&id);
             self.all.remove(&id);
+            self.changed_ms.remove(&id);
             return;
         };
         if value.status != Status::Ongoing {
@@ -63,6 +78,7 @@ impl Core {
             self.due.insert(Arc::clone(&id), at);
             self.wakes.insert((at, Arc::clone(&id)));
         }
+        self.changed_ms.insert(Arc::clone(&id), now.mono_ms);
         self.all.insert(id, value);
     }
 
@@ -116,12 +132,18 @@ impl Core {
         due
     }
 
-    /// Decides to forget up to `most` ids that were not used for `transactional.id.expiration.ms`.
+    /// Decides to forget up to `most` ids that were not used for `transactional.id.expiration.ms`. The clock on the wall
+    /// alone says nothing: it may have been set.
     pub(super) fn expire(&self, now: Now, most: usize) -> Vec<TxnRecord> {
-        let before = now.wall_ms.saturating_sub(self.rules.id_expiration_ms);
-        let expired = self.all.iter().filter(|(_, kept)| {
+        let expiration = self.rules.id_expiration_ms;
+        let before = now.wall_ms.saturating_sub(expiration);
+        let passed = |id: &Arc<str>| match self.changed_ms.get(id) {
+            Some(at) => now.mono_ms.saturating_sub(*at) >= expiration,
+            None => now.mono_ms.saturating_sub(self.loaded_ms) >= expiration.min(LEAST_IDLE_MS),
+        };
+        let expired = self.all.iter().filter(|(id, kept)| {
             let idle = matches!(kept.status, Status::Empty | Status::CompleteCommit | Status::CompleteAbort);
-            idle && kept.updated_ms <= before
+            idle && kept.updated_ms <= before && passed(id)
         });
         expired.take(most).map(|(id, _)| TxnRecord { id: Arc::clone(id), value: None }).collect()
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::id::TopicPartition;
 
 use super::core::Core;
-use super::request::{EndRequest, Moment, Producer, TxnError};
+use super::request::{EndRequest, MAX_ID_BYTES, MAX_PARTITIONS, Moment, Producer, TxnError};
 use super::state::{MAX_EPOCH, Status, Transaction, TxnRecord, is_exhausted};
 
 /// What a decision comes to.
@@ -48,6 +48,12 @@ impl Core {
             return Err(TxnError::InvalidTimeout);
         }
         let Some(known) = self.all.get(id) else {
+            if id.len() > MAX_ID_BYTES {
+                return Err(TxnError::IdTooLong);
+            }
+            if self.all.len() >= self.rules.max_ids {
+                return Err(TxnError::TooManyIds);
+            }
             let Some(fresh) = fresh else { return Ok(Decision::NeedsId) };
             let made = unknown(fresh, timeout_ms);
             let last_epoch = -1;
@@ -58,6 +64,10 @@ impl Core {
         }
         match known.status {
             Status::PrepareCommit | Status::PrepareAbort => Err(TxnError::Concurrent),
+            // Only the producer itself, or a new incarnation, ends what is under way: not one that was shut out.
+            Status::Ongoing if expected.is_some_and(|expected| expected != known.producer) => {
+                Err(TxnError::Fenced)
+            }
             Status::Ongoing => match self.fence(id, fresh, at)? {
                 Decision::NeedsId => Ok(Decision::NeedsId),
                 Decision::Done((), record) => Ok(Decision::Done(Init::Aborting, record)),
@@ -108,6 +118,9 @@ impl Core {
         }
         next.client_version = client_version;
         next.partitions.extend(partitions.iter().cloned());
+        if next.partitions.len() > MAX_PARTITIONS {
+            return Err(TxnError::TooManyPartitions);
+        }
         Ok(store(id, next))
     }
 
@@ -277,6 +290,8 @@ fn completed(prepared: &Transaction, at: Moment) -> Transaction {
 fn may_be(known: &Transaction, expected: Producer) -> bool {
     known.producer.epoch == -1
         || expected.id == known.producer.id
+        // The client heard of the next id when the end was decided, which moves to it.
+        || (known.status.is_prepared() && known.next_id >= 0 && expected.id == known.next_id)
         || (expected.id == known.previous_id && is_exhausted(expected.epoch))
 }
 

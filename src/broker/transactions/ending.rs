@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::groups::request::GroupError;
+use crate::broker::groups::{self, request::GroupError};
 use crate::broker::{Broker, BrokerError, Partition};
 use crate::model::id::TopicPartition;
 use crate::model::name::CONSUMER_OFFSETS;
@@ -50,6 +50,11 @@ async fn end(broker: Arc<Broker>, attending: Attending, offset: i64) {
     let mut left: Vec<_> = transaction.partitions.iter().cloned().collect();
     let mut pause = PAUSES.0;
     loop {
+        if shard.is_failed() {
+            // That they are written can not be noted: each reading of the shard would lead to the same markers again.
+            shard.lose();
+            return;
+        }
         left = write_all(&broker, shard, &transaction, left).await;
         if left.is_empty() {
             let at = moment(&broker);
@@ -117,46 +122,87 @@ async fn write(
         return if broker.is_closing() { Written::Failed } else { Written::Needless };
     }
     let Some(partition) = broker.partition(&id.topic, id.partition) else { return Written::Failed };
+    load(broker, &partition).await;
     let (producer, commit) = (transaction.producer, transaction.status == Status::PrepareCommit);
     let (epoch, version) = (shard.coordinator_epoch(), transaction.client_version);
-    if &*id.topic == CONSUMER_OFFSETS {
-        if shard.is_lost() {
-            return Written::Failed;
-        }
-        let ended = broker
-            .groups()
-            .end_transaction(broker, id.partition, producer.id, producer.epoch, commit, epoch, version)
-            .await;
-        return match ended {
-            Ok(offset) => Written::At(partition, offset),
-            Err(GroupError::ProducerFenced | GroupError::CoordinatorFenced) => Written::Needless,
+    let time = groups::now(&**broker.clock());
+    let appended = if &*id.topic == CONSUMER_OFFSETS {
+        let ending = match broker.groups().ending(broker, id.partition).await {
+            Ok(ending) => ending,
             Err(error) => {
                 tracing::warn!(partition = %id, %error, "the end of a transaction can not be written yet");
-                Written::Failed
+                return Written::Failed;
             }
         };
-    }
-    let now = broker.clock().wall_ms();
-    let appended =
-        shard.write(|| partition.append_marker(producer.id, producer.epoch, commit, epoch, version, now));
-    match appended {
-        Some(Ok(appended)) => Written::At(partition, appended.last_offset),
-        Some(Err(error)) if is_passed(&error) => {
+        let append = || ending.append(producer.id, producer.epoch, commit, epoch, version, time);
+        shard.write(append).map(|done| done.map_err(|error| (of_group(error), error.to_string())))
+    } else {
+        let append =
+            || partition.append_marker(producer.id, producer.epoch, commit, epoch, version, time.wall_ms);
+        let appended = shard.write(append).map(|done| done.map(|appended| appended.last_offset));
+        appended.map(|done| done.map_err(|error| (of_log(&error), error.to_string())))
+    };
+    let (refusal, error) = match appended {
+        Some(Ok(offset)) => return Written::At(partition, offset),
+        Some(Err(refused)) => refused,
+        None => return Written::Failed,
+    };
+    match refusal {
+        Refusal::Producer => {
             tracing::warn!(partition = %id, %error, "the partition knows a later epoch than the transaction's");
             Written::Needless
         }
-        Some(Err(error)) => {
+        Refusal::Coordinator if !is_open(&partition, producer.id) => {
+            tracing::warn!(partition = %id, %error, "the partition knows a later coordinator, and nothing to end");
+            Written::Needless
+        }
+        Refusal::Coordinator | Refusal::NotNow => {
             tracing::warn!(partition = %id, %error, "the end of a transaction can not be written yet");
             Written::Failed
         }
-        None => Written::Failed,
     }
 }
 
-/// Whether the log has seen the producer with a later epoch, or the coordinator: the transaction was ended there.
-fn is_passed(error: &BrokerError) -> bool {
-    let BrokerError::Storage(error) = error else { return false };
-    matches!(**error, StorageError::ProducerFenced { .. } | StorageError::CoordinatorFenced { .. })
+/// Why a marker was not appended.
+enum Refusal {
+    /// The log has seen the producer with a later epoch: the transaction was ended there.
+    Producer,
+    /// The log has seen a marker of a later coordinator, which need not have ended this transaction.
+    Coordinator,
+    /// What may pass.
+    NotNow,
+}
+
+fn of_group(error: GroupError) -> Refusal {
+    match error {
+        GroupError::ProducerFenced => Refusal::Producer,
+        GroupError::CoordinatorFenced => Refusal::Coordinator,
+        _ => Refusal::NotNow,
+    }
+}
+
+fn of_log(error: &BrokerError) -> Refusal {
+    let BrokerError::Storage(error) = error else { return Refusal::NotNow };
+    match **error {
+        StorageError::ProducerFenced { .. } => Refusal::Producer,
+        StorageError::CoordinatorFenced { .. } => Refusal::Coordinator,
+        _ => Refusal::NotNow,
+    }
+}
+
+/// Whether the producer has a transaction under way in the partition, as far as that can be found out.
+fn is_open(partition: &Partition, producer_id: i64) -> bool {
+    let known = partition.producer(producer_id);
+    known.map_or(true, |known| known.is_some_and(|known| known.transaction_from >= 0))
+}
+
+/// Reads a log that nobody has used since the start: not while other markers wait for this one.
+async fn load(broker: &Arc<Broker>, partition: &Partition) {
+    if partition.log().size_if_loaded().is_none() {
+        let log = Arc::clone(partition.log());
+        // A log that can not be read refuses the marker.
+        let _ = broker.blocking(move |_| log.size()).await;
+    }
 }
 
 /// Waits for the end of an id's transaction, if one is under way, up to `patience`.

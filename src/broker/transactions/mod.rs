@@ -16,6 +16,7 @@ pub mod state;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Transactions {
     sooner: Arc<Notify>,
     /// Until when the clockwork sleeps: monotonic ms.
     sleeps_until: Mutex<i64>,
+    /// Whether it was said that a limit is reached.
+    limit_told: AtomicBool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,6 +68,7 @@ impl Transactions {
             shards: Mutex::default(),
             sooner: Arc::new(Notify::new()),
             sleeps_until: Mutex::new(i64::MAX),
+            limit_told: AtomicBool::new(false),
         }
     }
 
@@ -72,7 +76,7 @@ impl Transactions {
     ///
     /// # Errors
     /// `Concurrent` while a transaction before is being ended; one under way is aborted so. `InvalidRequest` for the
-    /// empty id, `InvalidTimeout`, `Fenced`.
+    /// empty id, `IdTooLong` and `TooManyIds` for new ones past a limit, `InvalidTimeout`, `Fenced`.
     pub async fn init_producer_id(
         &self,
         broker: &Arc<Broker>,
@@ -85,9 +89,11 @@ impl Transactions {
         }
         let shard = self.shard(broker, transactional_id).await?;
         let id: Arc<str> = transactional_id.into();
-        let stored = self
+        let decided = self
             .decide(broker, &shard, |core, fresh, at| core.init(&id, timeout_ms, expected, fresh, at))
-            .await?;
+            .await;
+        self.tell_limit(&decided);
+        let stored = decided?;
         shard.durable(stored.offset).await?;
         match stored.answer {
             Init::Given(producer) => Ok(producer),
@@ -102,7 +108,7 @@ impl Transactions {
     /// Adds partitions to the producer's transaction, durably; it waits a little for the end of the one before.
     ///
     /// # Errors
-    /// `InvalidProducerId`, `Fenced`, `Concurrent`, `InvalidRequest` for the empty id.
+    /// `InvalidProducerId`, `Fenced`, `Concurrent`, `TooManyPartitions`, `InvalidRequest` for the empty id.
     pub async fn add_partitions(
         &self,
         broker: &Arc<Broker>,
@@ -143,6 +149,7 @@ impl Transactions {
             ending::wait_for(&shard, transactional_id, patience).await;
             added = add();
         }
+        self.tell_limit(&added);
         let Some(stored) = added? else { return Err(TxnError::NotAvailable) };
         self.look_ahead(&shard);
         shard.durable(stored.offset).await
@@ -181,6 +188,12 @@ impl Transactions {
         Ok(stored.answer)
     }
 
+    /// Whether this node's coordinator has come to an epoch: markers of a later one would shut out its own.
+    pub fn knows_epoch(broker: &Broker, coordinator_epoch: i32) -> bool {
+        let own = broker.topic(TRANSACTION_STATE).map_or(0, |topic| topic.leader_epoch());
+        coordinator_epoch <= own.max(0)
+    }
+
     /// An id and its transaction; `None` if there is no such id.
     ///
     /// # Errors
@@ -213,6 +226,18 @@ impl Transactions {
         }
         all.sort_by(|one, other| one.transactional_id.cmp(&other.transactional_id));
         Ok(all)
+    }
+
+    /// Says once that a limit is reached, and again when it was not meanwhile: codes alone name none.
+    fn tell_limit<T>(&self, decided: &Result<T, TxnError>) {
+        let limit = decided.as_ref().err().filter(|error| error.is_limit());
+        match limit {
+            None => self.limit_told.store(false, Ordering::Relaxed),
+            Some(error) if !self.limit_told.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%error, "a transactional producer is refused");
+            }
+            Some(_) => {}
+        }
     }
 
     /// Lets the core decide, with a fresh producer id where it wants one; the markers of an end that it decides are
@@ -258,7 +283,7 @@ impl Transactions {
         self.load(broker, groups::shard_of(id, count)).await
     }
 
-    /// A shard by its index, read from its log if it is not at hand.
+    /// A shard by its index, read from its log if it is not at hand. `NotAvailable` while that log takes nothing.
     async fn load(&self, broker: &Arc<Broker>, index: i32) -> Result<Arc<Shard>, TxnError> {
         let slot = {
             let mut shards = locked(&self.shards);
@@ -268,8 +293,15 @@ impl Transactions {
             }
             slot.clone()
         };
+        if let Some(failed) = slot.get().filter(|shard| shard.is_failed()) {
+            failed.lose();
+            return Err(TxnError::NotAvailable);
+        }
         let shard = slot.get_or_try_init(|| async {
             let partition = broker.partition(TRANSACTION_STATE, index).ok_or(TxnError::NotAvailable)?;
+            if partition.log().is_failed() {
+                return Err(TxnError::NotAvailable);
+            }
             let (rules, time) = (self.rules, groups::now(&**broker.clock()));
             let loaded = read_log(partition, rules, time, Arc::clone(&self.sooner)).await?;
             self.look_ahead(&loaded);
@@ -282,7 +314,8 @@ impl Transactions {
 
     /// Finds a writer for markers that have none: of ends that a crash, or a task that was dropped, left unfinished.
     fn attend(&self, broker: &Arc<Broker>, shard: &Arc<Shard>) {
-        if !shard.take_unattended() {
+        // What a closing broker leaves unfinished the next start finds.
+        if broker.is_closing() || shard.is_failed() || !shard.take_unattended() {
             return;
         }
         let Ok(((), offset)) = shard.read(|_| ()) else { return };

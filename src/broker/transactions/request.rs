@@ -9,12 +9,28 @@ use crate::model::id::TopicPartition;
 
 use super::state::Status;
 
+/// The longest transactional id, in bytes.
+pub const MAX_ID_BYTES: usize = 1024;
+/// The most transactional ids of one partition of `__transaction_state`; each is kept in memory until it was not used for
+/// `transactional.id.expiration.ms`.
+pub const MAX_IDS: usize = 100_000;
+/// The most partitions of one transaction: each one added writes all of them.
+pub const MAX_PARTITIONS: usize = 5000;
+
 /// Why the coordinator says no. Each stands for one code of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum TxnError {
     #[error("the transactional id is empty")]
     InvalidRequest,
+    #[error("a transactional id has at most {MAX_ID_BYTES} bytes")]
+    IdTooLong,
+    #[error(
+        "there are {MAX_IDS} transactional ids in this partition of __transaction_state, and no more are taken"
+    )]
+    TooManyIds,
+    #[error("a transaction has at most {MAX_PARTITIONS} partitions")]
+    TooManyPartitions,
     #[error("the transaction time-out is not between 1 and transaction.max.timeout.ms")]
     InvalidTimeout,
     #[error("the transactional id does not have this producer id")]
@@ -35,6 +51,13 @@ pub enum TxnError {
     NotAvailable,
 }
 
+impl TxnError {
+    /// Whether a limit is why.
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::IdTooLong | Self::TooManyIds | Self::TooManyPartitions)
+    }
+}
+
 /// What decisions go by besides the state: the time, and the level of `transaction.version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment {
@@ -47,6 +70,8 @@ pub(super) struct Moment {
 /// What the coordinator goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
+    /// [`MAX_IDS`]
+    pub(super) max_ids: usize,
     /// `transaction.max.timeout.ms`
     pub(super) max_timeout_ms: i32,
     /// `transactional.id.expiration.ms`
@@ -63,6 +88,7 @@ impl Rules {
     /// By the settings.
     pub(super) fn of(settings: &Settings) -> Self {
         Self {
+            max_ids: MAX_IDS,
             max_timeout_ms: i32::try_from(settings.int("transaction.max.timeout.ms")).unwrap_or(i32::MAX),
             id_expiration_ms: settings.int("transactional.id.expiration.ms"),
             abort_interval_ms: settings

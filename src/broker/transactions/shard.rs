@@ -3,7 +3,8 @@
 //! Locks: `state` guards the core and the appends to its partition, so that records lie in the log in the order in
 //! which they were decided. `writing` is held while one marker is appended, and while the shard is given up: a shard
 //! that is lost writes no marker, or a late one could end the next transaction. Neither is held across an await;
-//! `writing` is taken last.
+//! `writing` is taken after `state`, and of others only what an append takes is taken after it: a group shard's `state`
+//! where the marker goes into `__consumer_offsets`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,8 +107,20 @@ impl Shard {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Gives the shard up.
+    /// Whether the log takes nothing until it is opened again. What it tells is then as it was at its last sync, for
+    /// ever: whoever went by it would write the same markers again and again.
+    pub(super) fn is_failed(&self) -> bool {
+        self.partition.log().is_failed()
+    }
+
+    /// Gives the shard up, between two decisions.
     pub(super) fn lose(&self) {
+        let _none = self.lock();
+        self.give_up();
+    }
+
+    /// [`Shard::lose`] by whoever holds the state.
+    fn give_up(&self) {
         self.set_lost();
         self.changed.notify_waiters();
         self.sooner.notify_one();
@@ -179,7 +192,7 @@ impl Shard {
                 // A full disk takes nothing back; after any other failure the log may end earlier than what is known.
                 let full = matches!(&error, BrokerError::Storage(error) if matches!(**error, StorageError::Full { .. }));
                 if !full {
-                    self.lose();
+                    self.give_up();
                 }
                 return Err(TxnError::NotCoordinator);
             }

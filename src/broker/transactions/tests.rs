@@ -10,10 +10,11 @@ use crate::model::id::TopicPartition;
 
 use super::core::Core;
 use super::decide::{Decision, Init};
-use super::request::{EndRequest, Moment, Producer, Rules, TxnError};
+use super::request::{EndRequest, MAX_ID_BYTES, MAX_PARTITIONS, Moment, Producer, Rules, TxnError};
 use super::state::{MAX_EPOCH, Status, Transaction, TxnRecord};
 
 const RULES: Rules = Rules {
+    max_ids: 3,
     max_timeout_ms: 900_000,
     id_expiration_ms: 1_000_000,
     abort_interval_ms: 10_000,
@@ -307,7 +308,7 @@ fn a_transaction_found_in_the_log_has_the_time_that_is_left() {
         Core::restore(RULES, all.clone(), now).deadline()
     };
     assert_eq!(restored(20_000), Some(7 + 40_000));
-    assert_eq!(restored(90_000), Some(7));
+    assert_eq!(restored(90_000), Some(7 + 10_000), "a clock that was set forward ends nothing at once");
     assert_eq!(restored(-86_400_000), Some(7 + 60_000), "a clock set back prolongs nothing");
 }
 
@@ -318,14 +319,67 @@ fn ids_nobody_uses_are_forgotten() {
     let busy = world.given("busy");
     world.add("busy", busy, &["a"]).unwrap();
     assert!(!world.core.take_expiry(world.now));
-    world.pass(RULES.id_expiration_ms);
+    world.pass(RULES.id_expiration_ms - 1);
+    world.now.wall_ms += 1;
     assert!(world.core.take_expiry(world.now));
     assert!(!world.core.take_expiry(world.now));
+    assert_eq!(world.core.expire(world.now, 10), [], "the clock was set forward");
+    let mut read = Core::restore(RULES, world.core.all.clone(), world.now);
+    assert_eq!(read.expire(world.now, 10), [], "nothing is forgotten at once");
+    world.pass(1);
+    assert!(!read.take_expiry(world.now));
     let gone = world.core.expire(world.now, 10);
     assert_eq!(gone, [TxnRecord { id: "idle".into(), value: None }]);
     gone.into_iter().for_each(|record| world.take(Some(record)));
     assert!(world.core.describe("idle").is_none());
     assert_eq!(world.given("idle").epoch, 0);
+}
+
+#[test]
+fn who_was_shut_out_ends_nothing() {
+    let mut world = World::new();
+    let old = world.given("t");
+    let new = world.given("t");
+    world.add("t", new, &["a"]).unwrap();
+    assert_eq!(world.init("t", Some(old)), Err(TxnError::Fenced));
+    assert_eq!(world.init("t", Some(producer(new.id, new.epoch + 1))), Err(TxnError::Fenced));
+    assert_eq!(world.status("t"), Status::Ongoing);
+    assert_eq!(world.init("t", Some(new)), Ok(Init::Aborting), "the producer itself may");
+}
+
+#[test]
+fn who_moves_to_another_id_is_not_shut_out_before() {
+    let mut world = World::new();
+    world.given("t");
+    world.edit("t", |kept| kept.producer.epoch = MAX_EPOCH - 1);
+    let last = producer(100, MAX_EPOCH - 1);
+    world.add("t", last, &["a"]).unwrap();
+    let next = world.end("t", last, true, 2).unwrap();
+    assert_ne!(next.id, last.id);
+    assert_eq!(world.init("t", Some(next)), Err(TxnError::Concurrent));
+    world.complete("t");
+    assert_eq!(world.init("t", Some(next)), Ok(Init::Given(producer(next.id, 1))));
+}
+
+#[test]
+fn ids_and_partitions_are_held_to_their_limits() {
+    let mut world = World::new();
+    let long = "x".repeat(MAX_ID_BYTES);
+    let first = world.given(&long);
+    assert_eq!(world.init(&format!("{long}x"), None), Err(TxnError::IdTooLong));
+    world.given("u");
+    world.given("v");
+    assert_eq!(world.init("w", None), Err(TxnError::TooManyIds));
+    assert!(world.init("v", None).is_ok(), "an id that is known is no new one");
+
+    let many: Vec<_> = (0..=MAX_PARTITIONS as i32).map(|index| TopicPartition::new("a", index)).collect();
+    let id: Arc<str> = long.into();
+    let add = |world: &World, many| world.core.add(&id, first, many, 2, world.at());
+    assert_eq!(add(&world, &many), Err(TxnError::TooManyPartitions));
+    let record = add(&world, &many[1..]).unwrap();
+    world.take(record);
+    assert_eq!(add(&world, &many[..1]), Err(TxnError::TooManyPartitions));
+    assert_eq!(add(&world, &many[1..2]), Ok(None), "one that takes part already");
 }
 
 #[test]
