@@ -8,6 +8,7 @@ mod admin_answers;
 mod alike;
 mod answers;
 mod deletion;
+mod faults;
 mod fetch;
 mod observe;
 mod produce;

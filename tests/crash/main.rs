@@ -9,6 +9,7 @@ mod faults;
 mod model;
 mod power;
 mod real;
+mod rebuilt;
 mod support;
 
 use support::*;
