@@ -62,6 +62,18 @@ pub enum OpenError {
         /// What is wrong with it.
         source: SchemaError,
     },
+    /// The folder was written at a level of a feature that this build does not know.
+    #[error(
+        "{feature} is finalized at level {level}, and this klog knows it up to {known}: the folder is a later one's"
+    )]
+    Future {
+        /// The feature.
+        feature: String,
+        /// Its level.
+        level: i16,
+        /// The highest level known here; 0 where the feature is not known at all.
+        known: i16,
+    },
     /// The catalog or an internal topic could not be written.
     #[error("{0}")]
     Broker(#[from] BrokerError),

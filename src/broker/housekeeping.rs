@@ -127,7 +127,7 @@ pub(super) async fn run(broker: Arc<Broker>) {
 impl Broker {
     /// Removes the files of deleted segments whose time is up; answers how long it is to the next one's. Blocking.
     fn purge(&self) -> Option<Duration> {
-        let now = self.clock.wall_ms();
+        let now = i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX);
         let next = self.folder.purge(now)?;
         // Several at once rather than one wake-up for each.
         Some(

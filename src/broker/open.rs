@@ -223,5 +223,11 @@ fn read_catalog(log: &Arc<Log>) -> Result<Catalog, OpenError> {
         BrokerError::Storage(_) | BrokerError::Record(_) => OpenError::Broker(error),
         other => OpenError::Broker(other),
     })?;
-    wrong.map_or(Ok(catalog), Err)
+    // A later build may have written records whose sense has changed: nothing of it is taken for known.
+    let future = catalog.beyond_known().map(|(feature, level, known)| OpenError::Future {
+        feature: feature.to_owned(),
+        level,
+        known,
+    });
+    future.or(wrong).map_or(Ok(catalog), Err)
 }

@@ -1,7 +1,8 @@
 //! One partition as the broker sees it: a log, its high watermark, and who waits for it; nothing above the high
 //! watermark is ever shown to a consumer.
 //!
-//! Locks: `waiting` guards who waits, `lazy` the place among the flusher's logs that may stay unsynced; each is held
+//! Locks: `waiting` guards who waits, `lazy` the place among the flusher's logs that may stay unsynced, `told_damage` what was
+//! said of it; each is held
 //! for an insertion or a removal.
 
 mod read;
@@ -11,7 +12,7 @@ pub use read::Replayed;
 pub(super) use read::replay;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
 use std::time::Duration;
@@ -66,6 +67,8 @@ struct Waiting {
 const FULL_FOR: Duration = Duration::from_secs(30);
 /// Produce requests from this version on are of clients whose epoch rises with every transaction (KIP-890).
 const BUMPS_EPOCH_FROM: i16 = 12;
+/// How many damaged ranges of a partition are told of.
+const TOLD_DAMAGE: usize = 100;
 /// No append was refused for a full disk since one was taken.
 const NEVER: u64 = u64::MAX;
 
@@ -109,6 +112,8 @@ pub struct Partition {
     gone: AtomicBool,
     /// When (monotonic ms) an append last found the disk full; [`NEVER`] once one was taken.
     refused_ms: AtomicU64,
+    /// Damage that reads have met, by its first offset: each is told once.
+    told_damage: Mutex<BTreeSet<i64>>,
 }
 
 impl Partition {
@@ -138,6 +143,7 @@ impl Partition {
             uncleaned: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             refused_ms: AtomicU64::new(NEVER),
+            told_damage: Mutex::default(),
         })
     }
 
@@ -323,6 +329,17 @@ impl Partition {
             }
             _ => {}
         }
+    }
+
+    /// Says that a read from `offset` failed. A consumer asks again and again: damage is told once, where it begins.
+    pub(super) fn tell_read_failed(&self, offset: i64, error: &StorageError) {
+        if let StorageError::Damaged { range, .. } = error {
+            let mut told = lock(&self.told_damage);
+            if told.len() >= TOLD_DAMAGE || !told.insert(range.start) {
+                return;
+            }
+        }
+        tracing::error!(partition = %self.id(), offset, %error, "a read failed");
     }
 
     /// Monotonic milliseconds.

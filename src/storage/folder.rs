@@ -93,8 +93,8 @@ impl Folder {
         let new = !has(&entries, MARK);
         check_mark(disk.as_ref(), path, new)?;
         let cluster_id = meta_properties(disk.as_ref(), path, &options)?;
-        let was_clean =
-            new || matches!(checkpoint::read(disk.as_ref(), &path.join(CLEAN), *b"clea"), Ok(Some(_)));
+        let was_clean = new
+            || matches!(checkpoint::read(disk.as_ref(), &path.join(CLEAN), *b"clea"), Ok(Some((VERSION, _))));
         let book = Book::open(&disk, path, was_clean)?;
         if has(&entries, CLEAN) {
             disk.remove(&path.join(CLEAN)).map_err(StorageError::io("removing", &path.join(CLEAN)))?;
@@ -292,12 +292,17 @@ impl Folder {
         result
     }
 
+    /// Milliseconds of the monotonic clock.
+    pub(super) fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn doom(&self, path: PathBuf, at_ms: i64) {
         held(&self.doomed).insert((at_ms, path));
     }
 
-    /// Removes the files of deleted segments whose `file.delete.delay.ms` is up; answers when the next one's is, in ms. What
-    /// is left at the end goes when the log is loaded again.
+    /// Removes the files of deleted segments whose `file.delete.delay.ms` is up at `now_ms` of the monotonic clock, which
+    /// nobody sets back; answers when the next one's is. What is left at the end goes when the log is loaded again.
     pub fn purge(&self, now_ms: i64) -> Option<i64> {
         loop {
             let mut doomed = held(&self.doomed);
@@ -433,6 +438,9 @@ fn meta_properties(disk: &dyn Disk, path: &Path, options: &FolderOptions) -> Res
             .find(|(name, _)| name.trim() == key)
             .map(|(_, v)| v.trim())
     };
+    if value("version").is_some_and(|version| version != "1") {
+        return Err(bad("it is of another version than 1"));
+    }
     if value("node.id") != Some(options.node_id.to_string().as_str()) {
         return Err(bad("its node.id is not the one this daemon is set to"));
     }

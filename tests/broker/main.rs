@@ -9,6 +9,7 @@ mod alike;
 mod answers;
 mod committed_reads;
 mod deletion;
+mod faults;
 mod fetch;
 mod observe;
 mod produce;

@@ -1,5 +1,7 @@
 //! Offsets of a group within transactions: when they count, who may commit them, and that no crash tears them.
 
+use std::time::Duration;
+
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use klog::wire::messages::delete_groups::DeleteGroupsRequest;
@@ -15,7 +17,7 @@ use klog::wire::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 
-use crate::rig::Rig;
+use crate::rig::{NOW, Rig};
 
 const UNSTABLE: ErrorCode = ErrorCode::UNSTABLE_OFFSET_COMMIT;
 const OK: ErrorCode = ErrorCode::NONE;
@@ -35,7 +37,7 @@ async fn init(rig: &Rig, id: &str) -> Producer {
             assert_eq!(answer.error_code, OK);
             return Producer(answer.producer_id, answer.producer_epoch);
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -265,4 +267,32 @@ async fn a_full_disk_refuses_the_commit_and_the_end_waits_for_space() {
     rig.disk.set_capacity(None);
     assert_eq!(end(&rig, "tx", producer, true, 5).await.error_code, OK);
     assert_eq!(offset(&rig, true, false).await, Some((5, OK)));
+}
+
+/// Time-outs are counted by the clock that nobody sets; what is on disk of the other can not make them longer.
+#[tokio::test]
+async fn a_clock_set_back_by_a_day_holds_no_transaction_open() {
+    for restarted in [false, true] {
+        let mut rig = rig().await;
+        plain(&rig, 1).await;
+        let producer = init(&rig, "tx").await;
+        assert_eq!(commit(&rig, "tx", producer, 5, 5).await, OK);
+        rig.clock.set_wall_ms(NOW - 24 * 60 * 60 * 1_000);
+        if restarted {
+            rig.kill();
+        }
+        // All of the coordinator is read, as soon after a start.
+        rig.broker.transactions().list(&rig.broker).await.unwrap();
+        rig.broker.transactions().tick(&rig.broker).await;
+        assert_eq!(offset(&rig, true, false).await, Some((-1, UNSTABLE)), "it is not over yet");
+        rig.clock.advance(Duration::from_secs(75));
+        rig.broker.transactions().tick(&rig.broker).await;
+        for _ in 0..400 {
+            if offset(&rig, true, false).await == Some((1, OK)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(offset(&rig, true, false).await, Some((1, OK)), "restarted {restarted}");
+    }
 }

@@ -10,6 +10,7 @@ mod faults;
 mod model;
 mod power;
 mod real;
+mod rebuilt;
 mod support;
 mod transactions;
 

@@ -135,7 +135,7 @@ fn look(
     let max = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
     let explain = |failed: StorageError| {
         if !matches!(failed, StorageError::OffsetOutOfRange { .. }) {
-            tracing::error!(partition = %partition.id(), offset = wanted.offset, error = %failed, "a read failed");
+            partition.tell_read_failed(wanted.offset, &failed);
         }
         error::of_storage(&failed)
     };

@@ -58,6 +58,13 @@ impl Catalog {
         finalized.map(|(name, level)| (name.as_str(), *level))
     }
 
+    /// A feature that is finalized at a level which this build does not know, with that level and the highest one known.
+    pub fn beyond_known(&self) -> Option<(&str, i16, i16)> {
+        let known = |name| feature(name).map_or(0, |feature| feature.max);
+        let mut all = self.features().map(|(name, level)| (name, level, known(name)));
+        all.find(|(_, level, known)| level > known)
+    }
+
     /// Decides on the levels of a new cluster. Features that a cluster never had a level of (an older klog's did not know
     /// them) get theirs as in a new one.
     pub fn first_features(&self) -> Vec<MetadataRecord> {

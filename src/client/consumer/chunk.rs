@@ -56,7 +56,13 @@ pub(super) struct Span {
 pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, RecordError> {
     let mut rest = bytes;
     let mut found = None;
-    while let Some((batch, behind)) = Batch::split_first(rest)? {
+    loop {
+        let (batch, behind) = match Batch::split_first(rest) {
+            Ok(Some(split)) => split,
+            // What is before damage is given; who asks from there on is told of it.
+            Err(error) if found.is_none() => return Err(error),
+            Ok(None) | Err(_) => break,
+        };
         let bytes = bytes.len() - behind.len();
         found = Some(Span { bytes, next: batch.last_offset() + 1, leader_epoch: batch.leader_epoch() });
         rest = behind;

@@ -57,6 +57,10 @@ impl Book {
             Err(StorageError::BadFile { .. }) => None,
             Err(error) => return Err(error),
         };
+        if stored.as_ref().is_some_and(|(version, _)| *version > VERSION) {
+            let reason = "it is of a later version of klog";
+            return Err(StorageError::BadFile { path: folder.join(CHECKPOINT), reason });
+        }
         let entries = stored.filter(|(version, _)| *version == VERSION).and_then(|(_, bytes)| decode(&bytes));
         let mut book = Self {
             all_dirty: entries.is_none(),

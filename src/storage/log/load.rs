@@ -130,7 +130,13 @@ impl Log {
     fn stored_start(&self, found: &Found, entry: Option<Entry>) -> Result<i64, StorageError> {
         let mut start = entry.map_or(0, |entry| entry.log_start);
         if found.start {
-            let stored = checkpoint::read(self.folder.disk().as_ref(), &self.dir.join(START), *b"strt")?;
+            let stored = match checkpoint::read(self.folder.disk().as_ref(), &self.dir.join(START), *b"strt")
+            {
+                // The checkpoint says it too, if it is not older. Deleted records that come back are less than a log that
+                // can not be opened.
+                Err(StorageError::BadFile { .. }) => None,
+                done => done?,
+            };
             let raw = stored.and_then(|(_, bytes)| bytes.first_chunk().copied());
             start = start.max(raw.map_or(0, i64::from_be_bytes));
         }

@@ -153,7 +153,7 @@ impl Log {
         aside.push(DELETED);
         let aside = PathBuf::from(aside);
         disk.rename(&path, &aside)?;
-        self.folder.doom(aside, self.folder.clock().wall_ms().saturating_add(delay));
+        self.folder.doom(aside, self.folder.now_ms().saturating_add(delay));
         Ok(())
     }
 
