@@ -7,7 +7,7 @@ use klog::wire::messages::add_partitions_to_txn::{
 };
 use klog::wire::messages::describe_transactions::DescribeTransactionsRequest;
 use klog::wire::messages::end_txn::EndTxnRequest;
-use klog::wire::messages::init_producer_id::InitProducerIdRequest;
+use klog::wire::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use klog::wire::messages::list_transactions::ListTransactionsRequest;
 use klog::wire::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
@@ -50,32 +50,7 @@ pub(crate) async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
                 answered(rig, &request, version).await;
             }
         }
-        ApiKey::AddOffsetsToTxn => {
-            for group in ["g", ""] {
-                let request = AddOffsetsToTxnRequest {
-                    transactional_id: id(),
-                    producer_id: producer.producer_id,
-                    producer_epoch: producer.producer_epoch,
-                    group_id: group.to_owned(),
-                };
-                answered(rig, &request, version).await;
-            }
-        }
-        ApiKey::TxnOffsetCommit => {
-            for topic in ["t", "none"] {
-                let partitions = vec![TxnOffsetCommitRequestPartition::default()];
-                let request = TxnOffsetCommitRequest {
-                    transactional_id: id(),
-                    group_id: "g".to_owned(),
-                    producer_id: producer.producer_id,
-                    producer_epoch: producer.producer_epoch,
-                    generation_id: -1,
-                    topics: vec![TxnOffsetCommitRequestTopic { name: topic.to_owned(), partitions }],
-                    ..Default::default()
-                };
-                answered(rig, &request, version).await;
-            }
-        }
+        ApiKey::AddOffsetsToTxn | ApiKey::TxnOffsetCommit => offsets(rig, key, version, &producer).await,
         ApiKey::EndTxn => {
             for committed in [true, false] {
                 let request = EndTxnRequest {
@@ -109,4 +84,33 @@ pub(crate) async fn one(rig: &Rig, key: ApiKey, version: i16) -> bool {
         _ => return false,
     }
     true
+}
+
+async fn offsets(rig: &Rig, key: ApiKey, version: i16, producer: &InitProducerIdResponse) {
+    let id = || "t".to_owned();
+    if key == ApiKey::AddOffsetsToTxn {
+        for group in ["g", ""] {
+            let request = AddOffsetsToTxnRequest {
+                transactional_id: id(),
+                producer_id: producer.producer_id,
+                producer_epoch: producer.producer_epoch,
+                group_id: group.to_owned(),
+            };
+            answered(rig, &request, version).await;
+        }
+    } else {
+        for topic in ["t", "none"] {
+            let partitions = vec![TxnOffsetCommitRequestPartition::default()];
+            let request = TxnOffsetCommitRequest {
+                transactional_id: id(),
+                group_id: "g".to_owned(),
+                producer_id: producer.producer_id,
+                producer_epoch: producer.producer_epoch,
+                generation_id: -1,
+                topics: vec![TxnOffsetCommitRequestTopic { name: topic.to_owned(), partitions }],
+                ..Default::default()
+            };
+            answered(rig, &request, version).await;
+        }
+    }
 }
