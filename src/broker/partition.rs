@@ -59,6 +59,8 @@ mod sync_state {
 struct Waiting {
     /// By the offset that must be below the high watermark, and a number that tells equals apart.
     durable: BTreeMap<(i64, u64), oneshot::Sender<Result<(), BrokerError>>>,
+    /// As that, by the offset that must be on disk.
+    synced: BTreeMap<(i64, u64), oneshot::Sender<Result<(), BrokerError>>>,
     moves: HashMap<u64, Arc<Notify>>,
     next: u64,
 }
@@ -419,6 +421,47 @@ impl Partition {
         if offset < self.high_watermark.get() {
             return Ok(());
         }
+        self.may_wait(offset)?;
+        let (tell, told) = oneshot::channel();
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.durable.insert((offset, number), tell);
+        Err(Wait::Until(told))
+    }
+
+    /// Answers when the record at `offset` survives a power cut, and all before it, whatever the topic's settings say about
+    /// syncing. For what must not be taken back once something else that is on disk says so.
+    ///
+    /// # Errors
+    /// As [`Partition::durable`].
+    pub async fn synced(self: &Arc<Self>, offset: i64) -> Result<(), BrokerError> {
+        match self.when_synced(offset) {
+            Ok(()) => Ok(()),
+            Err(Wait::Failed(error)) => Err(error),
+            Err(Wait::Until(told)) => {
+                if self.queue_for_sync() {
+                    self.around.flusher.push(Arc::clone(self));
+                }
+                told.await.unwrap_or(Err(BrokerError::UnknownPartition))
+            }
+        }
+    }
+
+    fn when_synced(&self, offset: i64) -> Result<(), Wait> {
+        let mut waiting = lock(&self.waiting);
+        if offset < self.log.durable_end() {
+            return Ok(());
+        }
+        self.may_wait(offset)?;
+        let (tell, told) = oneshot::channel();
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.synced.insert((offset, number), tell);
+        Err(Wait::Until(told))
+    }
+
+    /// Whether there is anything at `offset` to wait for.
+    fn may_wait(&self, offset: i64) -> Result<(), Wait> {
         if self.gone.load(Ordering::Acquire) {
             return Err(Wait::Failed(BrokerError::UnknownPartition));
         }
@@ -426,11 +469,7 @@ impl Partition {
             // Cut off by a failed sync before the caller came to wait.
             return Err(Wait::Failed(BrokerError::Lost));
         }
-        let (tell, told) = oneshot::channel();
-        waiting.next += 1;
-        let number = waiting.next;
-        waiting.durable.insert((offset, number), tell);
-        Err(Wait::Until(told))
+        Ok(())
     }
 
     /// Answers when everything appended before the call is below the high watermark.
@@ -489,7 +528,10 @@ impl Partition {
             self.around.meters.synced(self.around.flusher.now().saturating_sub(begun), batches, ok);
         }
         match synced {
-            Ok(end) => self.advance(end, LogEnd(self.log.log_end())),
+            Ok(end) => {
+                self.advance(end, LogEnd(self.log.log_end()));
+                answer_below(&mut lock(&self.waiting).synced, end);
+            }
             Err(error) => self.fail(error.into()),
         }
         self.around.flusher.synced(bytes);
@@ -510,13 +552,7 @@ impl Partition {
         }
         let mut waiting = lock(&self.waiting);
         let mark = self.high_watermark.get();
-        while let Some(first) = waiting.durable.first_entry() {
-            if first.key().0 >= mark {
-                break;
-            }
-            // Who no longer waits is not an error.
-            let _ = first.remove().send(Ok(()));
-        }
+        answer_below(&mut waiting.durable, mark);
         for (_, notify) in waiting.moves.drain() {
             notify.notify_one();
         }
@@ -528,7 +564,8 @@ impl Partition {
             tracing::error!(partition = %self.id(), %error, "the log could not be synced and takes no more appends");
         }
         let mut waiting = lock(&self.waiting);
-        for (_, tell) in std::mem::take(&mut waiting.durable) {
+        let synced = std::mem::take(&mut waiting.synced);
+        for (_, tell) in std::mem::take(&mut waiting.durable).into_iter().chain(synced) {
             let _ = tell.send(Err(error.clone()));
         }
         for (_, notify) in waiting.moves.drain() {
@@ -598,6 +635,17 @@ impl Partition {
     /// Lets the next append be noted again for the next checkpoint.
     pub(super) fn untouch(&self) {
         self.touched.store(false, Ordering::Release);
+    }
+}
+
+/// Answers who waits for offsets below `end`.
+fn answer_below(waiting: &mut BTreeMap<(i64, u64), oneshot::Sender<Result<(), BrokerError>>>, end: i64) {
+    while let Some(first) = waiting.first_entry() {
+        if first.key().0 >= end {
+            break;
+        }
+        // Who no longer waits is not an error.
+        let _ = first.remove().send(Ok(()));
     }
 }
 

@@ -5,7 +5,7 @@
 //! touches no file before its first use (`core` is filled then, under `loading`, which also keeps others from removing
 //! and renaming files while one does). `transactions` has its own short lock. `cleaning` lets one compaction run at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -54,6 +54,8 @@ pub struct Log {
     core: OnceLock<Core>,
     recovered: Mutex<Option<Recovered>>,
     transactions: Transactions,
+    /// Whether any segment has, or may have, aborted transactions: readers of a log without look no further.
+    any_aborted: AtomicBool,
 }
 
 /// What is there once a log is loaded.
@@ -95,6 +97,8 @@ struct Writer {
     snapshot_at: i64,
     /// Snapshot files on disk, ascending.
     snapshots: VecDeque<i64>,
+    /// Which segments the list on disk says have a `.txnindex`.
+    listed: BTreeSet<i64>,
 }
 
 /// A place between two batches.
@@ -198,6 +202,7 @@ impl Log {
             core: OnceLock::new(),
             recovered: Mutex::new(None),
             transactions: Transactions::default(),
+            any_aborted: AtomicBool::new(false),
         };
         // Where a transaction may be open the last stable offset is only known from the log itself.
         if entry.is_none_or(|entry| entry.dirty || entry.transactions) {
@@ -335,6 +340,14 @@ impl Log {
         self.check_open(&writer)?;
         let now_ms = self.folder.clock().wall_ms();
         Ok(writer.producers.begin_verification(producer_id, epoch, base_sequence, now_ms))
+    }
+
+    /// The coordinator refused the transaction that the guard was for: the log forgets that it was asked. Not for a refusal
+    /// that may be an agreement when asked again: what was sent first still has to come first.
+    pub fn end_verification(&self, producer_id: i64, epoch: i16, guard: Guard) {
+        if let Some(core) = self.core.get() {
+            held(&core.writer).producers.end_verification(producer_id, epoch, guard);
+        }
     }
 
     /// The last stable offset where `high_watermark` is that: the end of what readers at read_committed may see. It is

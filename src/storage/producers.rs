@@ -3,6 +3,7 @@
 //! As Kafka's `ProducerStateManager` and `ProducerAppendInfo` decide: the last five batches of a producer are known by
 //! their sequences, so that a batch sent again is answered with its old offsets.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::StorageError;
@@ -11,6 +12,11 @@ use crate::record::{BatchHeader, ControlMarker, crc32c};
 
 /// How many batches of a producer are remembered (Kafka's `NUM_BATCHES_TO_RETAIN`; producers keep at most five in flight).
 const REMEMBERED: usize = 5;
+/// How many verifications a log keeps: more than producers begin a transaction in one log at a time. Beyond that the
+/// oldest goes, and who it was for has to begin again.
+const VERIFYING_MAX: usize = 4096;
+/// How long a verification counts: no request waits so long for its coordinator, in ms.
+const VERIFICATION_MS: i64 = 5 * 60_000;
 /// The version of `.snapshot` files that Kafka 4.3 writes.
 const SNAPSHOT_VERSION: i16 = 1;
 const ENTRY: usize = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8;
@@ -51,7 +57,6 @@ struct Verification {
     guard: Guard,
     /// When it was asked for first, in ms.
     since_ms: i64,
-    epoch: i16,
     /// The least sequence that asked: batches sent later must not come first.
     lowest_sequence: i32,
 }
@@ -85,8 +90,11 @@ pub(super) struct LastBatch {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Producers {
     by_id: HashMap<i64, Producer>,
-    verifying: HashMap<i64, Verification>,
+    /// By producer and epoch: what one epoch asks for, true or made up, changes nothing for another.
+    verifying: BTreeMap<(i64, i16), Verification>,
     last_guard: u64,
+    /// When the verifications were last looked through for old ones, in ms.
+    verifying_looked_ms: i64,
 }
 
 /// What a batch is to its producer's history.
@@ -247,7 +255,8 @@ impl Producers {
     }
 
     /// A guard for the first batch of a producer's transaction; `None` where that is under way and needs none. Who asks
-    /// again before the batch has come gets the same one.
+    /// again before the batch has come gets the same one; who comes with an epoch that is over gets one that lets nothing
+    /// pass, and is not remembered.
     pub(super) fn begin_verification(
         &mut self,
         producer_id: i64,
@@ -255,26 +264,54 @@ impl Producers {
         base_sequence: i32,
         now_ms: i64,
     ) -> Option<Guard> {
-        if self.by_id.get(&producer_id).is_some_and(|known| known.is_within(epoch)) {
-            return None;
+        if let Some(known) = self.by_id.get(&producer_id) {
+            if known.is_within(epoch) {
+                return None;
+            }
+            if known.epoch > epoch {
+                return Some(Guard::FENCED);
+            }
         }
-        let next = Guard(self.last_guard + 1);
-        let verification = self.verifying.entry(producer_id).or_insert(Verification {
-            guard: next,
-            since_ms: now_ms,
-            epoch,
-            lowest_sequence: base_sequence,
-        });
-        if verification.guard == next {
-            self.last_guard = next.0;
-        }
-        if epoch > verification.epoch {
-            verification.epoch = epoch;
-            verification.lowest_sequence = base_sequence;
-        } else if epoch == verification.epoch {
+        let key = (producer_id, epoch);
+        if let Some(verification) = self.verifying.get_mut(&key) {
             verification.lowest_sequence = verification.lowest_sequence.min(base_sequence);
+            return Some(verification.guard);
         }
-        Some(verification.guard)
+        self.make_room(now_ms);
+        self.last_guard += 1;
+        let guard = Guard(self.last_guard);
+        let lowest_sequence = base_sequence;
+        self.verifying.insert(key, Verification { guard, since_ms: now_ms, lowest_sequence });
+        Some(guard)
+    }
+
+    /// The coordinator refused what the guard was for: it lets nothing pass any more.
+    pub(super) fn end_verification(&mut self, producer_id: i64, epoch: i16, guard: Guard) {
+        if let Entry::Occupied(verification) = self.verifying.entry((producer_id, epoch))
+            && verification.get().guard == guard
+        {
+            verification.remove();
+        }
+    }
+
+    /// Sees to it that there is room for one more verification, whatever became of those before.
+    fn make_room(&mut self, now_ms: i64) {
+        let full = self.verifying.len() >= VERIFYING_MAX;
+        if full || now_ms.saturating_sub(self.verifying_looked_ms) >= VERIFICATION_MS {
+            self.expire_verifications(now_ms);
+        }
+        if self.verifying.len() >= VERIFYING_MAX {
+            let oldest = self.verifying.iter().min_by_key(|(_, verification)| verification.guard.0);
+            if let Some((&key, _)) = oldest {
+                self.verifying.remove(&key);
+            }
+        }
+    }
+
+    fn expire_verifications(&mut self, now_ms: i64) {
+        self.verifying_looked_ms = now_ms;
+        self.verifying
+            .retain(|_, verification| now_ms.saturating_sub(verification.since_ms) < VERIFICATION_MS);
     }
 
     /// Judges a batch before it is written; `marker` is what a control batch says.
@@ -301,14 +338,19 @@ impl Producers {
             if let Some(twin) = known.and_then(|known| known.twin(header)) {
                 return Ok(Verdict::Duplicate(twin));
             }
-            let verification = self.verifying.get(&header.producer_id);
+            let verification = self.verifying.get(&(header.producer_id, header.producer_epoch));
             let under_way = known.is_some_and(|known| known.is_within(header.producer_epoch));
             let verified = guard.is_some() && verification.map(|verification| verification.guard) == guard;
             if header.is_transactional() && !under_way && !verified {
+                if guard == Some(Guard::FENCED) {
+                    check_epoch(known, header)?;
+                }
                 return Err(StorageError::NotInTransaction { producer_id: header.producer_id });
             }
             check_epoch(known, header)?;
-            check_first(known, verification, bumps_epoch, header)?;
+            if !under_way {
+                check_first(known, verification, bumps_epoch, header)?;
+            }
             known.map_or(Ok(()), |known| known.check_sequence(header))?;
         } else {
             check_epoch(known, header)?;
@@ -329,7 +371,7 @@ impl Producers {
         }
         let producer_id = header.producer_id;
         if header.is_transactional() && !self.verifying.is_empty() {
-            self.verifying.remove(&producer_id);
+            self.end_verifications(producer_id);
         }
         let producer = self.by_id.entry(producer_id).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
@@ -362,14 +404,20 @@ impl Producers {
         Change::Begins { producer_id, first_offset: header.base_offset }
     }
 
-    /// Forgets who wrote nothing for `expiration_ms` (transactions under way keep theirs), and who began a transaction
-    /// and never wrote. Returns how many producers went.
+    fn end_verifications(&mut self, producer_id: i64) {
+        let mut all =
+            self.verifying.extract_if((producer_id, i16::MIN)..=(producer_id, i16::MAX), |_, _| true);
+        all.by_ref().for_each(drop);
+    }
+
+    /// Forgets who wrote nothing for `expiration_ms` (transactions under way keep theirs), and verifications
+    /// that came to nothing. Returns how many producers went.
     pub(super) fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
         let before = self.by_id.len();
         self.by_id.retain(|_, producer| {
             producer.transaction_from >= 0 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
-        self.verifying.retain(|_, verification| now_ms.saturating_sub(verification.since_ms) < expiration_ms);
+        self.expire_verifications(now_ms);
         before - self.by_id.len()
     }
 
@@ -606,10 +654,50 @@ mod tests {
         assert!(producers.judge(&first, None, guarded(guard, false)).is_err());
         let other = producers.begin_verification(7, 0, 0, 1_000);
         assert_ne!(other, guard);
-        producers.expire(1_999, 1_000);
+        producers.expire(999 + VERIFICATION_MS, i64::MAX);
         assert!(producers.judge(&first, None, guarded(other, false)).is_ok());
-        producers.expire(2_000, 1_000);
+        producers.expire(1_000 + VERIFICATION_MS, i64::MAX);
         assert!(producers.judge(&first, None, guarded(other, false)).is_err());
+    }
+
+    #[test]
+    fn what_is_late_or_made_up_does_not_hold_up_who_is_in_its_transaction() {
+        let mut producers = Producers::default();
+        producers.apply(&transactional(4, 0, 1, 0), None);
+        // A zombie's request: refused here and by the coordinator, and nothing stays of it.
+        let zombie = producers.begin_verification(7, 3, 0, 0);
+        let late = producers.judge(&transactional(3, 0, 1, 1), None, guarded(zombie, true));
+        assert!(matches!(late, Err(StorageError::ProducerFenced { current: 4, found: 3, .. })));
+        assert_eq!(producers.judge(&transactional(4, 1, 1, 1), None, CLIENT).unwrap(), Verdict::New);
+        producers.apply(&marker(4, 1), ABORT);
+        // An epoch that nobody gave, before the next transaction and after its first batch.
+        let made_up = producers.begin_verification(7, 99, 0, 0);
+        let real = producers.begin_verification(7, 4, 1, 0);
+        assert_ne!(made_up, real);
+        producers.end_verification(7, 99, made_up.unwrap());
+        let first = transactional(4, 1, 1, 2);
+        assert_eq!(producers.judge(&first, None, guarded(real, false)).unwrap(), Verdict::New);
+        producers.apply(&first, None);
+        producers.begin_verification(7, 99, 0, 0);
+        assert_eq!(producers.judge(&transactional(4, 2, 1, 3), None, CLIENT).unwrap(), Verdict::New);
+    }
+
+    #[test]
+    fn verifications_that_come_to_nothing_do_not_pile_up() {
+        let mut producers = Producers::default();
+        let refused = producers.begin_verification(7, 0, 0, 0).unwrap();
+        producers.end_verification(7, 0, Guard(refused.0 + 1));
+        assert_eq!(producers.verifying.len(), 1, "that was another's");
+        producers.end_verification(7, 0, refused);
+        assert!(producers.verifying.is_empty());
+        for id in 0..2 * VERIFYING_MAX as i64 {
+            producers.begin_verification(id, 0, 0, id / 100);
+        }
+        assert_eq!(producers.verifying.len(), VERIFYING_MAX);
+        assert!(producers.verifying.contains_key(&(2 * VERIFYING_MAX as i64 - 1, 0)), "the oldest go");
+        // Where nothing is written either.
+        producers.begin_verification(7, 0, 0, VERIFICATION_MS * 2);
+        assert_eq!(producers.verifying.len(), 1);
     }
 
     #[test]
@@ -628,7 +716,7 @@ mod tests {
         assert_eq!(found(5, false), Some(2), "a batch sent before it is still being verified");
         assert_eq!(found(2, false), None);
         assert_eq!(found(2, true), Some(0), "whose epoch rises with each transaction begins at 0");
-        producers.begin_verification(7, 1, 0, 0);
+        let guard = producers.begin_verification(7, 1, 0, 0);
         let next = producers.judge(&transactional(1, 1, 1, 0), None, guarded(guard, false));
         assert!(matches!(next, Err(StorageError::OutOfOrderSequence { expected: 0, .. })));
     }

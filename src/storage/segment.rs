@@ -506,6 +506,13 @@ impl Segment {
         Ok(())
     }
 
+    /// Whether the segment has, or may have, aborted transactions.
+    pub(super) fn has_aborted(&self) -> bool {
+        let aborted = self.aborted.read().unwrap_or_else(|held| held.into_inner());
+        // What was forgotten is in the file, and was more than nothing.
+        aborted.entries.as_ref().is_none_or(|entries| !entries.is_empty())
+    }
+
     /// Entries that the file has too need not stay in memory.
     fn forget_aborted(&self) {
         if let Ok(mut aborted) = self.aborted.try_write()

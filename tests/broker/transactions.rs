@@ -535,3 +535,43 @@ async fn the_feature_is_finalized_and_hidden_from_those_who_do_not_take_level_0(
     assert_eq!(named(4).await, (true, Some(2)));
     assert_eq!(named(3).await, (false, Some(2)));
 }
+
+#[tokio::test]
+async fn an_end_that_is_complete_outlives_a_power_cut_where_the_topic_is_not_synced() {
+    for commit in [true, false] {
+        let mut rig = Rig::new();
+        begun(&rig).await;
+        rig.create("lazy", 1, &[("flush.messages", "1000000")]).await;
+        let producer = given(&rig, "t").await;
+        assert_eq!(send(&rig, "t", producer, "lazy", 0, "one", 12).await, ErrorCode::NONE);
+        ended(&rig, "t", producer, commit).await;
+        completed(&rig, "t", if commit { "CompleteCommit" } else { "CompleteAbort" }).await;
+        let shard = rig.broker.partition("__transaction_state", shard_of_t(&rig)).unwrap();
+        shard.settled().await.unwrap();
+        drop(shard);
+        rig.cut_power();
+        let aborted = if commit { vec![] } else { vec![0] };
+        assert_eq!(committed(&rig, "lazy").await, (2, aborted), "the record and the marker");
+    }
+}
+
+#[tokio::test]
+async fn what_a_fenced_producer_still_sends_does_not_hold_up_the_one_that_took_over() {
+    for version in [11, 12] {
+        let rig = Rig::new();
+        begun(&rig).await;
+        let old = given(&rig, "t").await;
+        let new = given(&rig, "t").await;
+        assert!(new.1 > old.1);
+        if version < 12 {
+            assert_eq!(add(&rig, "t", new, &["a"]).await, [ErrorCode::NONE]);
+        }
+        for sequence in 0..3 {
+            assert_eq!(send(&rig, "t", new, "a", sequence, "new", version).await, ErrorCode::NONE);
+            // The old one, and an epoch that nobody gave.
+            for producer in [old, (new.0, new.1 + 9)] {
+                assert_ne!(send(&rig, "t", producer, "a", 0, "late", version).await, ErrorCode::NONE);
+            }
+        }
+    }
+}

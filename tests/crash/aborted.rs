@@ -1,8 +1,10 @@
 //! Transactions through power cuts: what a reader at read_committed leaves out is known after any of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use klog::record::{Batch, BatchSummary, ControlMarker, ProducerStamp, end_transaction_batch};
+use klog::storage::disk::{Disk, Mode};
 use klog::storage::sim::SimDisk;
 use klog::storage::{Log, Origin, StorageError};
 
@@ -72,6 +74,71 @@ fn aborted_transactions_are_known_wherever_the_power_goes() {
                 node.folder.checkpoint().unwrap();
                 synced = found;
             }
+        }
+    }
+}
+
+/// Transactions of which every third is aborted, over several segments; what was aborted.
+fn settled(disk: &Arc<SimDisk>) -> (Node, Vec<i64>) {
+    let node = open(disk);
+    let mut aborted = Vec::new();
+    for n in 0..18 {
+        let first = transaction(&node.log, n, n % 3 != 0).unwrap();
+        aborted.extend((n % 3 == 0).then_some(first));
+    }
+    node.log.sync().unwrap();
+    (node, aborted)
+}
+
+fn told(log: &Log, from: i64) -> Vec<i64> {
+    let aborted = log.aborted(from, log.log_end()).unwrap();
+    aborted.iter().map(|aborted| aborted.first_offset).collect()
+}
+
+#[test]
+fn a_range_whose_segment_went_after_it_was_planned_is_not_told_as_if_nothing_was_aborted() {
+    let disk = SimDisk::new(0);
+    let (node, aborted) = settled(&disk);
+    let log = &node.log;
+    let plan = log.plan(0, 1 << 20, log.log_end(), true).unwrap();
+    assert_eq!((aborted[0], log.aborted(0, plan.end).unwrap()[0].first_offset), (0, 0));
+    log.advance_start(plan.end).unwrap();
+    assert!(log.remove_below_start().unwrap().segments > 0);
+    let gone = log.aborted(0, plan.end);
+    assert!(matches!(gone, Err(StorageError::OffsetOutOfRange { offset: 0, .. })), "{gone:?}");
+    let left: Vec<i64> = aborted.into_iter().filter(|&first| first >= plan.end).collect();
+    assert!(!left.is_empty() && told(log, plan.end).ends_with(&left));
+}
+
+#[test]
+fn a_txnindex_that_is_gone_or_wrong_below_the_recovery_point_is_made_anew() {
+    for wrong in [false, true] {
+        for clean in [false, true] {
+            let disk = SimDisk::new(0);
+            let (node, aborted) = settled(&disk);
+            node.log.checkpoint().unwrap();
+            node.folder.checkpoint().unwrap();
+            if clean {
+                node.log.close().unwrap();
+                node.folder.close_clean().unwrap();
+            }
+            drop(node);
+            disk.restart();
+            let entries = disk.list(Path::new("/data/t-0")).unwrap();
+            let indexes = entries.iter().filter(|entry| entry.name.ends_with(".txnindex"));
+            let indexes: Vec<_> = indexes.map(|entry| Path::new("/data/t-0").join(&entry.name)).collect();
+            assert!(indexes.len() > 2);
+            for path in &indexes {
+                if wrong {
+                    disk.open(path, Mode::Write).unwrap().set_len(20).unwrap();
+                } else {
+                    disk.remove(path).unwrap();
+                }
+            }
+            let node = open(&disk);
+            assert_eq!(told(&node.log, 0), aborted, "wrong {wrong}, clean {clean}");
+            node.log.checkpoint().unwrap();
+            assert!(indexes.iter().all(|path| disk.open(path, Mode::Read).unwrap().len().unwrap() > 20));
         }
     }
 }

@@ -9,8 +9,7 @@ use super::produce::{NotTaken, find_topic};
 use super::txn_code;
 use crate::auth::acl::Operation;
 use crate::broker::transactions::request::{Producer, TxnError};
-use crate::broker::{Broker, Peer};
-use crate::model::id::TopicPartition;
+use crate::broker::{Broker, Partition, Peer};
 use crate::record::Batch;
 use crate::storage::Guard;
 use crate::wire::error::ErrorCode;
@@ -59,8 +58,18 @@ fn is_transactional(batch: &[u8]) -> bool {
 /// A partition that has to be known to the coordinator.
 struct Asked {
     place: Place,
-    partition: TopicPartition,
+    partition: Arc<Partition>,
     guard: Guard,
+}
+
+impl Asked {
+    /// The answer to a refusal. One that asking again does not change leaves nothing behind in the log.
+    fn refused(self, producer: Producer, error: TxnError, version: i16) -> (Place, Result<Guard, NotTaken>) {
+        if !matches!(error, TxnError::Concurrent | TxnError::NotCoordinator | TxnError::NotAvailable) {
+            self.partition.end_verification(producer.id, producer.epoch, self.guard);
+        }
+        (self.place, Err(refusal(error, version)))
+    }
 }
 
 /// Finds out whether the batches may be appended. It asks the coordinator only for the first ones of a transaction.
@@ -83,10 +92,10 @@ pub(super) async fn verdicts(
     let Some(producer) = producer.filter(|_| !asked.is_empty()) else { return Verdicts::Each(each) };
     let adds = version >= ADDS_FROM;
     if adds {
-        let partitions: Vec<_> = asked.iter().map(|asked| asked.partition.clone()).collect();
+        let partitions: Vec<_> = asked.iter().map(|asked| asked.partition.id().clone()).collect();
         let added = broker.transactions().add_partitions_as(broker, id, producer, &partitions, 2).await;
         if let Err(error) = added {
-            each.extend(asked.into_iter().map(|asked| (asked.place, Err(refusal(error, version)))));
+            each.extend(asked.into_iter().map(|asked| asked.refused(producer, error, version)));
             return Verdicts::Each(each);
         }
         // That may have waited for the end of the transaction before, whose markers took the guards away: anew, and held
@@ -97,13 +106,18 @@ pub(super) async fn verdicts(
         }
     }
     let verifies = adds || broker.settings().flag("transaction.partition.verification.enable");
-    for Asked { place, partition, guard } in asked {
+    for asked in asked {
         let verified = if verifies {
-            broker.transactions().verify(broker, id, producer.id, producer.epoch, &partition).await
+            let partition = asked.partition.id();
+            broker.transactions().verify(broker, id, producer.id, producer.epoch, partition).await
         } else {
             Ok(())
         };
-        each.insert(place, verified.map(|()| guard).map_err(|error| refusal(error, version)));
+        let (place, verdict) = match verified {
+            Ok(()) => (asked.place, Ok(asked.guard)),
+            Err(error) => asked.refused(producer, error, version),
+        };
+        each.insert(place, verdict);
     }
     Verdicts::Each(each)
 }
@@ -136,7 +150,6 @@ fn begin(broker: &Broker, peer: &Peer, version: i16, request: &ProduceRequest) -
             match partition.begin_verification(this.id, this.epoch, header.base_sequence) {
                 Ok(None) => {}
                 Ok(Some(guard)) => {
-                    let partition = partition.id().clone();
                     asked.push(Asked { place: (at, inner), partition, guard });
                 }
                 Err(failed) => {

@@ -27,8 +27,13 @@ impl Partition {
         Ok(self.log.begin_verification(producer_id, epoch, base_sequence)?)
     }
 
+    /// The coordinator refused the transaction that the guard was for, for good.
+    pub fn end_verification(&self, producer_id: i64, epoch: i16, guard: Guard) {
+        self.log.end_verification(producer_id, epoch, guard);
+    }
+
     /// Appends the marker that ends a producer's transaction, also where none is under way; durable once
-    /// [`Partition::durable`] of its offset answers. `transaction_version` is that of who decided it: from 2 on the marker's
+    /// [`Partition::synced`] of its offset answers. `transaction_version` is that of who decided it: from 2 on the marker's
     /// epoch lies above the transaction's.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ async fn end(broker: Arc<Broker>, attending: Attending, offset: i64) {
 
 /// A marker that was appended.
 enum Written {
-    /// It holds once `offset` is durable there.
+    /// It holds once what is at the offset is on disk there.
     At(Arc<Partition>, i64),
     /// None is needed: the partition is no more, or knows a later epoch.
     Needless,
@@ -102,7 +102,9 @@ async fn write_all(
         }
     }
     for (id, partition, offset) in waiting {
-        if let Err(error) = partition.durable(offset).await {
+        // On disk also where the topic is not synced: a power cut that took the marker back behind a record that says that
+        // all is done would leave the transaction open for ever.
+        if let Err(error) = partition.synced(offset).await {
             tracing::warn!(partition = %id, %error, "the end of a transaction is not on disk yet");
             failed.push(id);
         }

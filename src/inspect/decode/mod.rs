@@ -57,6 +57,8 @@ pub enum Own {
     Start,
     /// `klog-damage`: where a log is damaged.
     Damage,
+    /// `klog-aborted`: the segments of a log that have a `.txnindex`.
+    Aborted,
     /// `klog-mark`: the folder is klog's.
     Mark,
     /// `klog-clean`: the daemon ended in good order.
@@ -109,6 +111,7 @@ impl Kind {
             "klog-dirty" => Own::Dirty,
             "klog-start" => Own::Start,
             "klog-damage" => Own::Damage,
+            "klog-aborted" => Own::Aborted,
             "klog-mark" => Own::Mark,
             "klog-clean" => Own::Clean,
             _ => return Self::by_ending(path, name),
@@ -152,6 +155,7 @@ impl Kind {
             Self::Own(Own::Damage) => "klog_damage",
             Self::Own(Own::Mark) => "klog_mark",
             Self::Own(Own::Clean) => "klog_clean",
+            Self::Own(Own::Aborted) => "klog_aborted",
         }
     }
 

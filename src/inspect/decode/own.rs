@@ -43,6 +43,7 @@ pub(super) fn columns(own: Own) -> &'static [&'static str] {
         Own::Dirty => &["log"],
         Own::Start => &["log_start"],
         Own::Damage => &["base_offset", "from_position", "to_position", "from_offset", "to_offset"],
+        Own::Aborted => &["base_offset"],
         Own::Mark | Own::Clean => &["version"],
     }
 }
@@ -53,6 +54,7 @@ fn stored_kind(own: Own) -> [u8; 4] {
         Own::Checkpoint | Own::Dirty => *b"logs",
         Own::Start => *b"strt",
         Own::Damage => *b"damg",
+        Own::Aborted => *b"abrt",
         Own::Mark => *b"mark",
         Own::Clean => *b"clea",
     }
@@ -74,6 +76,7 @@ pub(super) fn decode(disk: &dyn Disk, path: &Path, own: Own, sink: Sink<'_>) -> 
         Own::Checkpoint => logs(&mut reader),
         Own::Start => reader.i64().ok().map(|start| vec![vec![start.into()]]),
         Own::Damage => damages(&mut reader),
+        Own::Aborted => bases(&mut reader),
         Own::Dirty | Own::Mark | Own::Clean => Some(vec![vec![version.into()]]),
     };
     let Some(rows) = rows.filter(|_| reader.remaining() == 0) else {
@@ -105,6 +108,14 @@ fn damages(reader: &mut Reader) -> Option<Vec<Row>> {
             Value::Struct(fields) => rows.push(fields.into_iter().map(|(_, value)| value).collect()),
             _ => return None,
         }
+    }
+    Some(rows)
+}
+
+fn bases(reader: &mut Reader) -> Option<Vec<Row>> {
+    let mut rows = Vec::new();
+    while reader.remaining() > 0 {
+        rows.push(vec![reader.i64().ok()?.into()]);
     }
     Some(rows)
 }
@@ -169,6 +180,10 @@ mod tests {
     fn another_kind_and_damage_are_found() {
         let disk = SimDisk::new(1);
         disk.create_dir(Path::new("/d")).unwrap();
+        let two = [3i64.to_be_bytes(), 9i64.to_be_bytes()].concat();
+        put(&disk, "klog-aborted", *b"abrt", &two);
+        let rows = vec![vec![Value::Int(3)], vec![Value::Int(9)]];
+        assert_eq!(decoded(disk.as_ref(), "klog-aborted", Own::Aborted), (rows, 0));
         put(&disk, "klog-start", *b"damg", &7i64.to_be_bytes());
         assert_eq!(decoded(disk.as_ref(), "klog-start", Own::Start), (vec![], 1));
         put(&disk, "klog-start", *b"strt", &[1, 2]);

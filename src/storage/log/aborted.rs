@@ -1,32 +1,49 @@
 //! Which aborted transactions a reader must know, from the segments' `.txnindex` files; one that is not as it should be is
 //! made anew from the log's own headers and markers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Core, Log};
-use crate::storage::StorageError;
 use crate::storage::aborted::Entry;
 use crate::storage::batches::marker_at;
 use crate::storage::producers::Producers;
 use crate::storage::segment::Segment;
 use crate::storage::transactions::{AbortedTxn, Transactions};
+use crate::storage::{StorageError, checkpoint};
+
+/// Which segments have a `.txnindex`, by their base offsets: nothing else would tell that one is missing. Replaced whole
+/// once those files are on disk, before the recovery point moves past them.
+pub(super) const LIST: &str = "klog-aborted";
+const KIND: [u8; 4] = *b"abrt";
+const VERSION: u16 = 1;
 
 impl Log {
     /// The aborted transactions that have batches at or above `from` and below `upto`, by their markers: what a reader of
     /// that range at read_committed leaves out. A range that ends at the last stable offset is covered completely.
     ///
     /// # Errors
-    /// Those of loading; `Io`.
+    /// `OffsetOutOfRange` below the log start: what was known of the range may be gone with its segment, whatever was
+    /// planned before. Those of loading; `Io`.
     pub fn aborted(&self, from: i64, upto: i64) -> Result<Vec<AbortedTxn>, StorageError> {
         let core = self.core()?;
         core.on_segments(|segments| {
+            // After the segments were taken: the start is raised before they go.
+            let start = self.log_start();
+            if from < start {
+                return Err(StorageError::OffsetOutOfRange { offset: from, range: start..self.log_end() });
+            }
+            if !self.any_aborted.load(Ordering::Acquire) {
+                return Ok(Vec::new());
+            }
             let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
             let mut found = Vec::new();
             for segment in segments.iter().skip(first) {
                 let mut collect = |entries: &[Entry]| collect(entries, from, upto, &mut found);
                 let complete = match segment.with_aborted(&mut collect)? {
                     Some(complete) => complete,
-                    None => collect(&self.rebuild_aborted(core, segments, segment)?),
+                    None => collect(&self.rebuild_one(core, segments, segment)?),
                 };
                 if complete {
                     break;
@@ -40,20 +57,34 @@ impl Log {
     pub(super) fn aborted_of(&self, core: &Core, segment: &Arc<Segment>) -> Result<Vec<Entry>, StorageError> {
         match segment.with_aborted(<[Entry]>::to_vec)? {
             Some(entries) => Ok(entries),
-            None => self.rebuild_aborted(core, &core.segments(), segment),
+            None => self.rebuild_one(core, &core.segments(), segment),
         }
     }
 
-    /// Walks the log from its first segment: a transaction may begin in any before that of its marker.
-    pub(super) fn rebuild_aborted(
+    fn rebuild_one(
         &self,
         core: &Core,
         segments: &[Arc<Segment>],
         wanted: &Arc<Segment>,
     ) -> Result<Vec<Entry>, StorageError> {
+        self.rebuild_aborted(core, segments, &BTreeSet::from([wanted.base]))?;
+        Ok(wanted.with_aborted(<[Entry]>::to_vec)?.unwrap_or_default())
+    }
+
+    /// Makes those of the segments with these base offsets anew. Walks the log from its first segment: a transaction may
+    /// begin in any before that of its marker.
+    pub(super) fn rebuild_aborted(
+        &self,
+        core: &Core,
+        segments: &[Arc<Segment>],
+        wanted: &BTreeSet<i64>,
+    ) -> Result<(), StorageError> {
+        let Some(&last) = wanted.last() else { return Ok(()) };
+        tracing::warn!(partition = %self.partition, segments = ?wanted, "aborted transactions are found anew");
+        self.any_aborted.store(true, Ordering::Release);
         let (mut producers, transactions) = (Producers::default(), Transactions::default());
-        let mut entries = Vec::new();
-        for segment in segments.iter().take_while(|segment| segment.base <= wanted.base) {
+        for segment in segments.iter().take_while(|segment| segment.base <= last) {
+            let mut entries = Vec::new();
             let file = segment.file()?;
             let walked = self.each_batch(core, segment, file.as_ref(), 0, |batch| {
                 let marker = match batch.header.is_control() {
@@ -70,19 +101,47 @@ impl Log {
                 Err(StorageError::Damaged { .. }) => {}
                 done => done?,
             }
+            if wanted.contains(&segment.base) {
+                segment.set_aborted(entries, None);
+                // On a full disk they stay in memory only: reading must not depend on room to write.
+                let _ = segment.write_aborted();
+            }
         }
-        entries.retain(|entry| entry.last_offset >= wanted.base);
-        wanted.set_aborted(entries.clone(), None);
-        // On a full disk they stay in memory only: reading must not depend on room to write.
-        let _ = wanted.write_aborted();
-        Ok(entries)
+        Ok(())
+    }
+
+    /// The base offsets of the segments that have, or may have, a `.txnindex`.
+    pub(super) fn with_index(&self, core: &Core) -> Option<BTreeSet<i64>> {
+        if !self.any_aborted.load(Ordering::Acquire) {
+            return None;
+        }
+        let segments = core.segments();
+        let with = segments.iter().filter(|segment| segment.has_aborted());
+        Some(with.map(|segment| segment.base).collect())
+    }
+
+    /// Replaces the list of the segments that have a `.txnindex`.
+    pub(super) fn store_list(&self, bases: &BTreeSet<i64>) -> Result<(), StorageError> {
+        let bytes: Vec<u8> = bases.iter().flat_map(|base| base.to_be_bytes()).collect();
+        checkpoint::replace(self.folder.disk().as_ref(), &self.dir.join(LIST), KIND, VERSION, &bytes)
+    }
+
+    /// Reads it; empty where there is none that can be read: then every file that is there is believed to be all.
+    pub(super) fn stored_list(&self) -> Result<BTreeSet<i64>, StorageError> {
+        let stored = match checkpoint::read(self.folder.disk().as_ref(), &self.dir.join(LIST), KIND) {
+            Err(StorageError::BadFile { .. }) => None,
+            done => done?,
+        };
+        let bytes = stored.filter(|(version, _)| *version == VERSION).map_or(Vec::new(), |(_, bytes)| bytes);
+        Ok(bytes.as_chunks().0.iter().map(|raw| i64::from_be_bytes(*raw)).collect())
     }
 }
 
 /// Takes the entries that concern the range; whether none behind these can.
 fn collect(entries: &[Entry], from: i64, upto: i64, found: &mut Vec<AbortedTxn>) -> bool {
-    for entry in entries {
-        if entry.last_offset >= from && entry.first_offset < upto {
+    let first = entries.partition_point(|entry| entry.last_offset < from);
+    for entry in entries.iter().skip(first) {
+        if entry.first_offset < upto {
             found.push(AbortedTxn { producer_id: entry.producer_id, first_offset: entry.first_offset });
         }
         if entry.stable_offset >= upto {

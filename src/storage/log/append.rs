@@ -146,6 +146,7 @@ impl Log {
             && let Some(entry) = aborted::Entry::of(&ended, stable)
         {
             writer.active.push_aborted(entry);
+            self.any_aborted.store(true, Ordering::Release);
         }
         writer.epochs_dirty |= writer.epochs.note(batch.header.leader_epoch, batch.header.base_offset);
         if batch.position == 0 {

@@ -1,5 +1,6 @@
 //! Checkpoints and closing: what makes the next start short. Nothing here decides what a record is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +20,8 @@ pub(in crate::storage) struct Taken {
     active: Arc<Segment>,
     unindexed: Vec<Arc<Segment>>,
     epochs: Option<String>,
+    /// The segments that have a `.txnindex`, where that list changed.
+    listed: Option<BTreeSet<i64>>,
 }
 
 impl Log {
@@ -44,7 +47,9 @@ impl Log {
             return Ok(None);
         }
         self.write_snapshot(&mut writer);
+        let listed = self.with_index(core).filter(|listed| *listed != writer.listed);
         Ok(Some(Taken {
+            listed,
             end: self.log_end(),
             active: Arc::clone(&writer.active),
             unindexed: std::mem::take(&mut writer.unindexed),
@@ -73,7 +78,7 @@ impl Log {
                 }
             }
         }
-        // Nobody could tell that one of these is missing: they are there, or the recovery point stays.
+        // They are there, and listed, or the recovery point stays: they would not be missed.
         for segment in &taken.unindexed {
             segment.write_aborted()?;
         }
@@ -81,7 +86,8 @@ impl Log {
             replace_raw(disk.as_ref(), &self.dir.join(epochs::FILE), text.as_bytes(), durable)?;
         }
         taken.active.write_indexes(false, durable)?;
-        taken.active.write_aborted()
+        taken.active.write_aborted()?;
+        taken.listed.as_ref().map_or(Ok(()), |listed| self.store_list(listed))
     }
 
     /// Everything below the end that was taken is durable, if `written` says so: the recovery point moves there.
@@ -99,6 +105,9 @@ impl Log {
         }
         if self.closed.load(Ordering::Acquire) {
             return Err(StorageError::Closed { log: self.name.clone() });
+        }
+        if let Some(listed) = taken.listed {
+            writer.listed = listed;
         }
         // Under the append lock: an append that comes later notes the log as dirty again.
         if self.log_end() == taken.end && writer.failed.is_none() && !writer.dir_dirty {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::aborted::LIST;
 use super::append::preallocate;
 use super::recovery::Recovery;
 use super::{Boundary, Core, Damage, Log, Recovered, Writer};
@@ -36,6 +37,8 @@ pub(super) struct Found {
     aborted: BTreeSet<i64>,
     /// Files of deleted segments whose time was not up.
     deleted: Vec<String>,
+    /// Whether there is a list of those that should have.
+    listed: bool,
     metadata: bool,
     start: bool,
     damage: bool,
@@ -49,6 +52,7 @@ impl Found {
             match entry.name.as_str() {
                 METADATA => found.metadata = true,
                 START => found.start = true,
+                LIST => found.listed = true,
                 DAMAGE => found.damage = true,
                 epochs::FILE => found.epochs = true,
                 name => match split_name(name) {
@@ -245,6 +249,7 @@ impl Log {
             first_timestamp: None,
             snapshot_at: -1,
             snapshots: VecDeque::new(),
+            listed: BTreeSet::new(),
         }
     }
 
@@ -312,14 +317,20 @@ impl Log {
     ) -> Result<(), StorageError> {
         let disk = self.folder.disk().as_ref();
         let segments = core.segments();
+        writer.listed = if found.listed { self.stored_list()? } else { BTreeSet::new() };
+        if !found.aborted.is_empty() || !replayed.is_empty() {
+            self.any_aborted.store(true, Ordering::Release);
+        }
+        let mut wrong = BTreeSet::new();
         for segment in segments.iter() {
             let growing = segment.base == writer.active.base;
             let has_file = found.aborted.contains(&segment.base);
+            let missing = !has_file && segment.base < from && writer.listed.contains(&segment.base);
             if segment.end() <= from && !growing {
-                // Recovery may have checked it as one that grows, which knows of none.
-                match has_file {
-                    true => segment.unload_aborted(),
-                    false => segment.set_aborted(Vec::new(), Some(0)),
+                // Made anew here rather than when someone reads: that takes a walk over the log.
+                if missing || !self.has_good_aborted(segment, has_file)? {
+                    wrong.insert(segment.base);
+                    writer.unindexed.push(Arc::clone(segment));
                 }
                 continue;
             }
@@ -329,8 +340,9 @@ impl Log {
             let (mut entries, whole) = aborted::decode(&bytes, segment.base, i64::MAX);
             let before = entries.len();
             entries.retain(|entry| entry.last_offset < from);
-            if !whole && before == entries.len() && segment.base < from {
-                entries = self.rebuild_aborted(core, &segments, segment)?;
+            if missing || (!whole && before == entries.len() && segment.base < from) {
+                self.rebuild_aborted(core, &segments, &BTreeSet::from([segment.base]))?;
+                entries = self.aborted_of(core, segment)?;
                 entries.retain(|entry| entry.last_offset < from);
             }
             let here = replayed.iter().filter(|entry| {
@@ -345,7 +357,20 @@ impl Log {
                 writer.unindexed.push(Arc::clone(segment));
             }
         }
-        Ok(())
+        self.rebuild_aborted(core, &segments, &wrong)
+    }
+
+    /// Whether the `.txnindex` of a closed segment can be right; it is read again when it is asked for.
+    fn has_good_aborted(&self, segment: &Segment, has_file: bool) -> Result<bool, StorageError> {
+        if !has_file {
+            // Recovery may have checked it as one that grows, which knows of none.
+            segment.set_aborted(Vec::new(), Some(0));
+            return Ok(true);
+        }
+        segment.unload_aborted();
+        let good = segment.with_aborted(|_| ())?.is_some();
+        segment.unload_aborted();
+        Ok(good)
     }
 
     fn first_stamp(&self, writer: &mut Writer) -> Result<(), StorageError> {
