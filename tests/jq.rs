@@ -3,6 +3,8 @@
 
 #[path = "jq/differential.rs"]
 mod differential;
+#[path = "jq/filters.rs"]
+mod filters;
 #[path = "jq/hostile.rs"]
 mod hostile;
 #[path = "jq/oracle.rs"]

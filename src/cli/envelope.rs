@@ -87,10 +87,13 @@ fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// A value that is JSON as it stands (numbers keep their digits), any other as base64: `null` too, which would read
-/// back as no value at all.
+/// back as no value at all, and what looks like base64 of ours, which would read back as its bytes.
 fn put_json(out: &mut Vec<u8>, value: &[u8]) {
     let trimmed = value.trim_ascii();
-    if trimmed == b"null" || serde_json::from_slice::<IgnoredAny>(value).is_err() {
+    // What is ignored is not looked at for UTF-8 either.
+    let is_json = std::str::from_utf8(value).is_ok() && serde_json::from_slice::<IgnoredAny>(value).is_ok();
+    let is_ours = trimmed.starts_with(b"{") && serde_json::from_slice::<Base64>(trimmed).is_ok();
+    if !is_json || is_ours || trimmed == b"null" {
         return put_base64(out, value);
     }
     // Between tokens JSON may hold line ends, within strings it may not: the envelope stays one line.
@@ -132,12 +135,14 @@ pub fn read(line: &[u8], values: Values) -> Result<Input<'static>, String> {
     })
 }
 
+/// Bytes that are no text, or would be taken for something else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Base64 {
+    base64: String,
+}
+
 fn value_of(raw: &RawValue, values: Values) -> Result<Option<Cow<'static, [u8]>>, String> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Base64 {
-        base64: String,
-    }
     let text = raw.get();
     if values == Values::Text {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("value: {error}"))?;
@@ -228,8 +233,16 @@ mod tests {
     #[test]
     fn every_byte_survives_both_ways() {
         let all: Vec<u8> = (0..=255).collect();
-        let texts: [Option<&[u8]>; 6] =
-            [None, Some(b""), Some(b"\0\n\"\\"), Some("\u{e4}\u{2028}".as_bytes()), Some(&all), Some(b"{}")];
+        let texts: [Option<&[u8]>; 8] = [
+            None,
+            Some(b""),
+            Some(b"\0\n\"\\"),
+            Some("\u{e4}\u{2028}".as_bytes()),
+            Some(&all),
+            Some(b"{}"),
+            Some(b"\"\xff\""),
+            Some(b"{\"base64\":\"AP8=\"}"),
+        ];
         for key in texts {
             for value in texts {
                 let headers = [Header { key: b"h", value: key }, Header { key: &all, value }];

@@ -53,8 +53,8 @@ pub fn trim(
         head[23..27].copy_from_slice(&kept.last_delta.to_be_bytes());
         head[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
         if header.base_sequence >= 0 {
-            let moved = i64::from(header.base_sequence) + (kept.first - header.base_offset);
-            let wrapped = moved % (i64::from(i32::MAX) + 1);
+            let moved = i64::from(header.base_sequence) + kept.first.wrapping_sub(header.base_offset);
+            let wrapped = moved.rem_euclid(i64::from(i32::MAX) + 1);
             head[53..57].copy_from_slice(&(wrapped as i32).to_be_bytes());
         }
         head[57..61].copy_from_slice(&kept.count.to_be_bytes());
@@ -88,7 +88,9 @@ impl Kept {
         let head = body.get(..at).unwrap_or_default();
         read_i32(body, &mut at).ok_or(malformed("no whole offset delta"))?;
         let rest = body.get(at..).unwrap_or_default();
-        let delta = i32::try_from(offset - self.first).map_err(|_| malformed("offset delta too large"))?;
+        // Offsets of a damaged header may have wrapped around; their distance has not.
+        let delta = i32::try_from(offset.wrapping_sub(self.first))
+            .map_err(|_| malformed("offset delta too large"))?;
         let len = head.len() + varint::len(i64::from(delta)) + rest.len();
         self.put(len as i64);
         self.bytes.extend_from_slice(head);

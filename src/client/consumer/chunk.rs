@@ -3,6 +3,7 @@
 use crate::client::ClientError;
 use crate::model::id::TopicPartition;
 use crate::record::{Batch, BatchHeader, ControlMarker, Decompressor, Record, RecordError};
+use crate::wire::messages::fetch::PartitionData;
 use bytes::Bytes;
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
@@ -15,13 +16,13 @@ const INFLATE_LIMIT: usize = 1 << 30;
 pub struct Chunk {
     /// Where they come from.
     pub partition: TopicPartition,
-    pub(super) records: Bytes,
-    pub(super) start: i64,
+    records: Bytes,
+    start: i64,
     pub(super) next: i64,
-    pub(super) high_watermark: i64,
+    high_watermark: i64,
     /// Aborted transactions as producer id and first offset, by first offset; empty when uncommitted is read.
-    pub(super) aborted: Vec<(i64, i64)>,
-    pub(super) check_crcs: bool,
+    aborted: Vec<(i64, i64)>,
+    check_crcs: bool,
 }
 
 /// The end of a transaction, as it lies in the log.
@@ -43,34 +44,86 @@ pub struct Marker {
 
 /// What lies in fetched bytes, by the headers alone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Span {
+struct Span {
     /// Bytes of whole batches.
-    pub(super) bytes: usize,
+    bytes: usize,
     /// The offset after the last of them.
-    pub(super) next: i64,
-    /// The last batch's leader epoch.
-    pub(super) leader_epoch: i32,
+    next: i64,
 }
 
 /// Measures the whole batches of `bytes`; `None` when there is none.
-pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, RecordError> {
+fn span(bytes: &[u8]) -> Result<Option<Span>, String> {
     let mut rest = bytes;
     let mut found = None;
     loop {
         let (batch, behind) = match Batch::split_first(rest) {
             Ok(Some(split)) => split,
             // What is before damage is given; who asks from there on is told of it.
-            Err(error) if found.is_none() => return Err(error),
+            Err(error) if found.is_none() => return Err(error.to_string()),
             Ok(None) | Err(_) => break,
         };
-        let bytes = bytes.len() - behind.len();
-        found = Some(Span { bytes, next: batch.last_offset() + 1, leader_epoch: batch.leader_epoch() });
+        let delta = i64::from(batch.last_offset_delta());
+        let next = batch.base_offset().checked_add(delta).and_then(|last| last.checked_add(1));
+        let next = next.filter(|_| batch.base_offset() >= 0 && delta >= 0);
+        let next = match (next, &found) {
+            (Some(next), _) => next,
+            (None, Some(_)) => break,
+            (None, None) => return Err("a batch has offsets that no log can have".to_owned()),
+        };
+        found = Some(Span { bytes: bytes.len() - behind.len(), next });
         rest = behind;
     }
     Ok(found)
 }
 
 impl Chunk {
+    /// What a broker's answer about one partition holds for a reader that `asked` from the first offset on, up to the
+    /// second where there is one, and the offset to fetch from next; `None` where it holds nothing new. Aborted
+    /// transactions are passed over where only `committed` records are read.
+    ///
+    /// # Errors
+    /// [`ClientError::Corrupt`] when the bytes are no batches by their headers.
+    pub fn fetched(
+        partition: &TopicPartition,
+        asked: (i64, Option<i64>),
+        data: PartitionData,
+        committed: bool,
+        check_crcs: bool,
+    ) -> Result<Option<(Chunk, i64)>, ClientError> {
+        let (start, stop) = asked;
+        let corrupt = |reason| ClientError::Corrupt { partition: partition.clone(), offset: start, reason };
+        let records = data.records.unwrap_or_default();
+        let Some(found) = span(&records).map_err(corrupt)? else {
+            return match records.is_empty() {
+                true => Ok(None),
+                false => Err(corrupt("the broker sent no whole batch".to_owned())),
+            };
+        };
+        // An answer may begin with a batch from before the position; one that ends before it too moves nothing.
+        if found.next <= start {
+            return Ok(None);
+        }
+        let next = stop.map_or(found.next, |stop| found.next.min(stop)).max(start);
+        let mut aborted: Vec<(i64, i64)> = data
+            .aborted_transactions
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|_| committed)
+            .map(|one| (one.producer_id, one.first_offset))
+            .collect();
+        aborted.sort_by_key(|&(_, first)| first);
+        let chunk = Chunk {
+            partition: partition.clone(),
+            records: records.slice(..found.bytes),
+            start,
+            next,
+            high_watermark: data.high_watermark,
+            aborted,
+            check_crcs,
+        };
+        Ok(Some((chunk, found.next.max(next))))
+    }
+
     /// Calls `each` for every record the reader may see, from `from` on, until it breaks. Returns the offset to go
     /// on from: after the last record visited, or after the whole chunk (gaps and control batches included).
     ///

@@ -3,7 +3,6 @@
 //!
 //! The lock guards [`State`]; it is held while answers are taken over and events are taken, never across an await.
 
-use super::chunk::span;
 use super::{Chunk, Event, Position};
 use crate::client::cluster::Lane;
 use crate::client::options::{Isolation, Reset};
@@ -453,46 +452,13 @@ fn queue_chunk(
     let Some(reading) = state.current(&one.partition, one.number) else { return Ok(()) };
     let stable = if data.last_stable_offset < 0 { data.high_watermark } else { data.last_stable_offset };
     reading.end = if committed { stable } else { data.high_watermark };
-    let records = data.records.unwrap_or_default();
-    let found = span(&records).map_err(|error| ClientError::Corrupt {
-        partition: one.partition.clone(),
-        offset: one.offset,
-        reason: error.to_string(),
-    })?;
-    let Some(found) = found else {
-        if !records.is_empty() {
-            return Err(ClientError::Corrupt {
-                partition: one.partition.clone(),
-                offset: one.offset,
-                reason: "the broker sent no whole batch".to_owned(),
-            });
-        }
+    let asked = (one.offset, reading.stop);
+    let checks = client.options().check_crcs;
+    let Some((chunk, after)) = Chunk::fetched(&one.partition, asked, data, committed, checks)? else {
         return Ok(());
     };
-    // An answer may begin with a batch from before the position; one that ends before it too moves nothing.
-    let next = reading.stop.map_or(found.next, |stop| found.next.min(stop)).max(one.offset);
-    if found.next <= one.offset {
-        return Ok(());
-    }
-    let mut aborted: Vec<(i64, i64)> = data
-        .aborted_transactions
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|_| committed)
-        .map(|one| (one.producer_id, one.first_offset))
-        .collect();
-    aborted.sort_by_key(|&(_, first)| first);
-    reading.offset = found.next.max(next);
+    reading.offset = after;
     reading.queued += 1;
-    let chunk = Chunk {
-        partition: one.partition.clone(),
-        records: records.slice(..found.bytes),
-        start: one.offset,
-        next,
-        high_watermark: data.high_watermark,
-        aborted,
-        check_crcs: client.options().check_crcs,
-    };
     let number = reading.number;
     state.events.push_back((number, Event::Chunk(chunk)));
     state.stop_at_end(&one.partition);

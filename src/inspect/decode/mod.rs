@@ -123,8 +123,8 @@ impl Kind {
         if name.ends_with("-offset-checkpoint") {
             return Some(Self::Offsets);
         }
-        let (stem, ending) = name.split_once('.')?;
-        let base = (stem.len() == 20).then(|| stem.parse::<i64>().ok()).flatten();
+        let (_, ending) = name.split_once('.')?;
+        let base = split_name(name).map(|(base, _)| base);
         match ending {
             "log" => base.map(|_| Self::Log(topic_of(path))),
             "index" => base.map(Self::OffsetIndex),

@@ -19,6 +19,7 @@ use crate::storage::disk::{Entry as DirEntry, Mode};
 use crate::storage::epochs::{self, Epochs};
 use crate::storage::folder::Entry;
 use crate::storage::producers::Producers;
+use crate::storage::scan::split_name;
 use crate::storage::segment::{Segment, file_name};
 
 /// Where a log starts that DeleteRecords moved; replaced whole.
@@ -71,11 +72,6 @@ impl Found {
         found.snapshots.make_contiguous().sort_unstable();
         found
     }
-}
-
-fn split_name(name: &str) -> Option<(i64, &str)> {
-    let (digits, extension) = name.split_once('.')?;
-    (digits.len() == 20).then(|| digits.parse().ok()).flatten().map(|base| (base, extension))
 }
 
 impl Log {
