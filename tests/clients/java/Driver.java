@@ -28,6 +28,7 @@ public final class Driver {
         SCENARIOS.put("idempotent", Records::idempotent);
         SCENARIOS.put("sasl", Secrets::sasl);
         SCENARIOS.put("tls", Secrets::tls);
+        SCENARIOS.put("transactions", Transactions::transactions);
     }
 
     private Driver() {}

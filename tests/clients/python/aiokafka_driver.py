@@ -159,6 +159,35 @@ class Producer:
         wait(self.client.stop())
 
 
+class Transactional:
+    """A producer in transactions: each value goes to a partition of its own."""
+
+    def __init__(self, settings):
+        async def start():
+            client = aiokafka.AIOKafkaProducer(**settings)
+            await client.start()
+            return client
+
+        self.client = wait(start())
+
+    def begin(self):
+        wait(self.client.begin_transaction())
+
+    def send(self, topic, values):
+        for partition, value in enumerate(values):
+            wait(self.client.send_and_wait(topic, value, partition=partition))
+
+    def offsets(self, offsets, group):
+        places = {aiokafka.TopicPartition(*place): offset for place, offset in offsets.items()}
+        wait(self.client.send_offsets_to_transaction(places, group))
+
+    def end(self, commit):
+        wait(self.client.commit_transaction() if commit else self.client.abort_transaction())
+
+    def close(self):
+        wait(self.client.stop())
+
+
 class Listener(aiokafka.ConsumerRebalanceListener):
     def __init__(self, events):
         self.events = events
@@ -292,6 +321,9 @@ class AioKafka:
         more |= {"enable_idempotence": idempotent, "linger_ms": linger_ms, "max_request_size": max_request}
         return Producer({**self.settings(security), **more, "request_timeout_ms": 10000})
 
+    def transactional(self, name):
+        return Transactional({**self.settings(None), "transactional_id": name})
+
     def consumer(self, group=None, topics=None, assign=None, reset="earliest", protocol=None, instance=None, **more):
         settings = {
             **self.settings(more.get("security")),
@@ -299,6 +331,7 @@ class AioKafka:
             "auto_offset_reset": reset,
             "enable_auto_commit": False,
             "fetch_max_wait_ms": 100,
+            "isolation_level": more.get("isolation", "read_uncommitted"),
         }
         if group:
             settings |= {"session_timeout_ms": 8000, "heartbeat_interval_ms": 300, "max_poll_interval_ms": 20000}
@@ -342,4 +375,4 @@ class AioKafka:
 
 if __name__ == "__main__":
     client = AioKafka()
-    rig.main(scenarios.of(client))
+    rig.main(scenarios.of(client, transactions=scenarios.transactions))

@@ -193,6 +193,36 @@ class Admin:
         assert self.client.alter_user_scram_credentials([UserScramCredentialDeletion(user, mechanism)]) == {user: None}
 
 
+class Transactional:
+    """A producer in transactions: each value goes to a partition of its own."""
+
+    def __init__(self, settings):
+        with asking():
+            self.client = kafka.KafkaProducer(**settings)
+            self.client.init_transactions()
+
+    def begin(self):
+        with asking():
+            self.client.begin_transaction()
+
+    def send(self, topic, values):
+        with asking():
+            for partition, value in enumerate(values):
+                self.client.send(topic, value, partition=partition).get(20)
+
+    def offsets(self, offsets, group):
+        places = {kafka.TopicPartition(*p): kafka.OffsetAndMetadata(o, "", -1) for p, o in offsets.items()}
+        with asking():
+            self.client.send_offsets_to_transaction(places, group)
+
+    def end(self, commit):
+        with asking():
+            self.client.commit_transaction() if commit else self.client.abort_transaction()
+
+    def close(self):
+        self.client.close()
+
+
 class Producer:
     def __init__(self, settings):
         with asking():
@@ -341,6 +371,9 @@ class KafkaPython:
         more |= {"delivery_timeout_ms": 20000, "request_timeout_ms": 10000}
         return Producer({**self.settings(security), **more})
 
+    def transactional(self, name):
+        return Transactional({**self.settings(None), "transactional_id": name})
+
     def consumer(self, group=None, topics=None, assign=None, reset="earliest", protocol=None, instance=None, **more):
         settings = {
             **self.settings(more.get("security")),
@@ -348,6 +381,7 @@ class KafkaPython:
             "auto_offset_reset": reset,
             "enable_auto_commit": False,
             "fetch_max_wait_ms": 100,
+            "isolation_level": more.get("isolation", "read_uncommitted"),
         }
         if group:
             settings |= {"session_timeout_ms": 8000, "heartbeat_interval_ms": 300, "max_poll_interval_ms": 20000}
@@ -442,4 +476,4 @@ def mixed():
 
 if __name__ == "__main__":
     client = KafkaPython()
-    rig.main({**scenarios.of(client), "mixed": mixed})
+    rig.main({**scenarios.of(client, transactions=scenarios.transactions), "mixed": mixed})

@@ -695,6 +695,49 @@ def tls(c):
     c.shut_out(c.tls(ca=c.world.other_ca))
 
 
+def transactions(c):
+    """Commits, aborts, offsets that go with them, and a producer that the next of its id shuts out."""
+    topic, group, name = c.world.name("txn"), c.world.name("g"), c.world.name("x")
+    admin = c.admin()
+    admin.create_topic(topic, 2)
+
+    def run(producer, values, offset, commit):
+        producer.begin()
+        producer.send(topic, values)
+        producer.offsets({(topic, 0): offset}, group)
+        producer.end(commit)
+
+    def held(offset):
+        until(lambda: admin.group_offsets(group).get((topic, 0)) == offset, 20, f"the group's offset is {offset}")
+
+    first = c.transactional(name)
+    run(first, [b"kept 1", b"kept 2"], 1, True)
+    run(first, [b"dropped 1", b"dropped 2"], 2, False)
+    held(1)
+    run(first, [b"kept 3", b"kept 4"], 3, True)
+    first.begin()
+    first.send(topic, [b"torn 1", b"torn 2"])
+    second = c.transactional(name)
+    try:
+        first.end(True)
+    except Refused as wrong:
+        assert "Fenced" in str(wrong) or "ProducerEpoch" in str(wrong), wrong
+    else:
+        raise AssertionError("the first producer was not shut out")
+    run(second, [b"kept 5", b"kept 6"], 4, True)
+    second.close()
+    held(4)
+    admin.close()
+
+    def seen(isolation, count):
+        return sorted(r.value for p in range(2) for r in read(c, topic, count, partition=p, isolation=isolation))
+
+    committed = [f"kept {n}".encode() for n in range(1, 7)]
+    assert seen("read_committed", 3) == committed
+    everything = sorted([*committed, b"dropped 1", b"dropped 2", b"torn 1", b"torn 2"])
+    assert seen("read_uncommitted", 5) == everything
+
+
 ALL = {
     name: function
     for name, function in list(globals().items())

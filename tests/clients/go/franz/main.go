@@ -16,7 +16,7 @@ var all = map[string]func(*world.World){
 	"topics": topics, "configs": configs, "codecs": codecs, "records": records, "large": large, "offsets": offsets,
 	"group": group, "static": static, "cooperative": cooperative, "group_next": groupNext, "pause_seek": pauseSeek,
 	"admin": admin, "delete_records": deleteRecords, "compaction": compaction, "idempotent": idempotent,
-	"sasl": saslMechanisms, "tls": tlsListeners,
+	"sasl": saslMechanisms, "tls": tlsListeners, "transactions": transactions,
 }
 
 func main() { world.Main(all) }

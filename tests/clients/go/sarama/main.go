@@ -16,7 +16,7 @@ func main() {
 		"topics": topics, "configs": configs, "codecs": codecs, "records": records, "large": large, "offsets": offsets,
 		"group": group, "static": static, "cooperative": cooperative, "pause_seek": pauseSeek,
 		"admin": admin, "delete_records": deleteRecords, "compaction": compaction, "idempotent": idempotent,
-		"sasl": saslMechanisms, "tls": tlsListeners,
+		"sasl": saslMechanisms, "tls": tlsListeners, "transactions": transactions,
 		"group_next": func(*world.World) { world.Skip("sarama has no KIP-848 groups") },
 	})
 }

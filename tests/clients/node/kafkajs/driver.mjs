@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Refused, check, main, name, world } from './rig.mjs'
+import { Refused, check, main, name, same, until, world } from './rig.mjs'
 import { of } from './scenarios.mjs'
 
 const require = createRequire(import.meta.url)
@@ -388,4 +388,57 @@ const adapter = {
   }
 }
 
-await main(of(adapter))
+// Commits, aborts, offsets that go with them, and a producer that the next of its id shuts out.
+async function transactions () {
+  const [topic, group, transactionalId] = [name('txn'), name('g'), name('x')]
+  const admin = await adapter.admin()
+  await admin.createTopic(topic, 2)
+  const producer = async () => {
+    const made = client().producer({ transactionalId, idempotent: true, maxInFlightRequests: 1, retry: { retries: 2 } })
+    await made.connect()
+    return made
+  }
+  // Each value goes to a partition of its own.
+  const send = (transaction, values) => transaction.send({
+    topic, acks: -1, messages: values.map((value, partition) => ({ value, partition }))
+  })
+  const run = async (producer, values, offset, commit) => {
+    const transaction = await producer.transaction()
+    await send(transaction, values)
+    const topics = [{ topic, partitions: [{ partition: 0, offset: String(offset) }] }]
+    await transaction.sendOffsets({ consumerGroupId: group, topics })
+    await (commit ? transaction.commit() : transaction.abort())
+  }
+  const held = async () => (await admin.groupOffsets(group, topic))[`${topic}/0`]
+  const first = await producer()
+  await run(first, ['kept 1', 'kept 2'], 1, true)
+  await run(first, ['dropped 1', 'dropped 2'], 2, false)
+  await until(async () => await held() === 1, 20, 'the group\'s offset')
+  await run(first, ['kept 3', 'kept 4'], 3, true)
+  const torn = await first.transaction()
+  await send(torn, ['torn 1', 'torn 2'])
+  const second = await producer()
+  await run(second, ['kept 5', 'kept 6'], 4, true)
+  const shut = await torn.commit().then(() => 'it was not', wrong => wrong.type ?? wrong.cause?.type ?? String(wrong))
+  check(/FENCED|PRODUCER_EPOCH/.test(shut), `the first producer is shut out: ${shut}`)
+  await until(async () => await held() === 4, 20, 'the group\'s offset at the end')
+
+  // Up to the last record that is wanted: it is the last that was sent.
+  const seen = async readUncommitted => {
+    const consumer = client().consumer({ groupId: name('g'), readUncommitted, maxWaitTimeInMs: 100 })
+    const got = []
+    await consumer.connect()
+    await consumer.subscribe({ topics: [topic], fromBeginning: true })
+    await consumer.run({ eachMessage: async ({ message }) => { got.push(String(message.value)) } })
+    await until(() => got.includes('kept 5') && got.includes('kept 6'), 20, () => `the end: ${got}`)
+    await consumer.disconnect()
+    return got.sort()
+  }
+  const committed = [1, 2, 3, 4, 5, 6].map(n => `kept ${n}`)
+  same(await seen(false), committed, 'who reads committed')
+  same(await seen(true), ['dropped 1', 'dropped 2', ...committed, 'torn 1', 'torn 2'], 'who reads all')
+  await admin.close()
+  for (const one of [first, second]) await one.disconnect()
+}
+
+await main({ ...of(adapter), transactions })
