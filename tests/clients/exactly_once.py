@@ -255,10 +255,10 @@ def one(client, options, folder):
         daemon.stop()
 
 
-def installed(client):
-    """None where the client can be run, else why not."""
+def installed(name):
+    """None where what tests/clients/install knows by this name can be run, else why not."""
     try:
-        said = open(os.path.join(TARGET, "state", CLIENTS[client][1])).read().strip()
+        said = open(os.path.join(TARGET, "state", name)).read().strip()
     except FileNotFoundError:
         return "not installed: tests/clients/install does it"
     return None if said == "ready" else said
@@ -318,7 +318,7 @@ def main():
     options.batch = options.batch or max(20, options.records // 1000)
     passed = failed = skipped = 0
     for client in [options.client] if options.client != "all" else CLIENTS:
-        why = installed(client)
+        why = installed(CLIENTS[client][1])
         if why:
             print(f"skipped: {client} ({why})", flush=True)
             skipped += 1

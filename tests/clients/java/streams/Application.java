@@ -57,6 +57,7 @@ public final class Application {
         settings.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.StringSerde.class.getName());
         // Without a cache every change of a count is a record, so that one that counts twice is seen.
         settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "0");
+        settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, told.get("commit_ms").asText());
         settings.put(StreamsConfig.consumerPrefix("session.timeout.ms"), told.get("session_ms").asText());
         settings.put(StreamsConfig.consumerPrefix("heartbeat.interval.ms"), "500");
         // Many small polls: there is always something under way that a kill can hit.
