@@ -101,6 +101,17 @@ class Daemon:
         """The committed offsets of a group by topic and partition."""
         return {(row["topic"], row["partition"]): row["committed"] or 0 for row in self.lag(group)}
 
+    def settled(self, topics, seconds=45):
+        """Waits until no transaction is open in these topics: what a killed worker left is ended by its time-out."""
+        deadline = time.monotonic() + seconds
+        while True:
+            rows = json.loads(self.run("topic", "offsets", *topics, "-o", "json"))
+            held = [(row["topic"], row["partition"], row["stable"], row["end"]) for row in rows if row["stable"] != row["end"]]
+            if not held:
+                return
+            assert time.monotonic() < deadline, f"still held up, as (topic, partition, stable, end): {held}"
+            time.sleep(0.2)
+
     def lag(self, group):
         """What `klog group lag` has of a group, which may not be there yet."""
         return json.loads(self.run("group", "lag", group, "-o", "json", well=(0, 3)) or "[]")
@@ -243,6 +254,7 @@ def one(client, options, folder):
             time.sleep(0.1)
         for worker in workers:
             worker.kill()
+        daemon.settled([OUTPUT])
         took = time.monotonic() - began
         environment = {**os.environ, "KLOG_EXACTLY_ONCE": json.dumps(told)}
         read = subprocess.run([*command, "read"], capture_output=True, text=True, timeout=600, env=environment)

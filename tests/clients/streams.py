@@ -122,6 +122,7 @@ def one(options, folder):
             time.sleep(0.1)
         for worker in workers:
             worker.kill()
+        daemon.settled(OUTPUTS)
         took = time.monotonic() - began
         environment = {**os.environ, "KLOG_STREAMS": json.dumps(told)}
         read = subprocess.run([*COMMAND, "read"], capture_output=True, text=True, timeout=600, env=environment)
