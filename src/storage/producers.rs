@@ -404,6 +404,27 @@ impl Producers {
         Change::Begins { producer_id, first_offset: header.base_offset }
     }
 
+    /// Takes in batches that were here before a snapshot, which knows the last of each producer only: a producer may send
+    /// any of its last five again. `headers` ascend.
+    pub(super) fn recall(&mut self, headers: &[BatchHeader]) {
+        for header in headers.iter().rev().filter(|header| !header.is_control()) {
+            let Some(known) = self.by_id.get_mut(&header.producer_id) else { continue };
+            let earlier = known.batches.front().is_some_and(|first| {
+                // In one row with what is known, or it is of another life of that producer.
+                header.last_offset() < first.last_offset
+                    && next_sequence(header.last_sequence()) == first.first_sequence()
+            });
+            if earlier && known.epoch == header.producer_epoch && known.batches.len() < REMEMBERED {
+                known.batches.push_front(Remembered {
+                    last_sequence: header.last_sequence(),
+                    last_offset: header.last_offset(),
+                    offset_delta: header.last_offset_delta,
+                    timestamp: header.max_timestamp,
+                });
+            }
+        }
+    }
+
     fn end_verifications(&mut self, producer_id: i64) {
         let mut all =
             self.verifying.extract_if((producer_id, i16::MIN)..=(producer_id, i16::MAX), |_, _| true);
@@ -584,6 +605,21 @@ mod tests {
             assert_eq!(Producers::from_snapshot(&wrong), None, "flipped at {at}");
             assert_eq!(Producers::from_snapshot(&bytes[..at]), None, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn what_was_before_a_snapshot_is_recalled() {
+        let all: Vec<_> = (0..8).map(|n| batch(1, n * 10, 10, i64::from(n) * 10)).collect();
+        let mut producers = Producers::default();
+        all.iter().for_each(|batch| drop(producers.apply(batch, None)));
+        let mut again = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        assert!(again.judge(&all[6], None, CLIENT).is_err(), "a snapshot knows the last batch only");
+        again.recall(&all);
+        assert_eq!(again, producers);
+        // Of an earlier epoch, or with a gap: none of this producer's row.
+        let mut again = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        again.recall(&[batch(0, 60, 10, 60), batch(1, 50, 10, 50)]);
+        assert!(again.judge(&all[6], None, CLIENT).is_err() && again.judge(&all[5], None, CLIENT).is_err());
     }
 
     #[test]

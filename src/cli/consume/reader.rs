@@ -176,7 +176,9 @@ impl<'c> Reader<'c> {
         if self.plan.count.is_some_and(|count| self.records >= count) {
             return Some(End::Count);
         }
-        let settled = self.member.is_none() || self.assigned;
+        // While the group has gone on and has not said how, positions can not be kept and partitions may come.
+        let settled =
+            self.member.as_ref().is_none_or(|member| self.assigned && member.generation() == self.generation);
         let bounded = self.plan.exit || self.plan.stop.is_some();
         (settled && bounded && self.open.is_empty() && self.chunk.is_none()).then_some(End::Complete)
     }

@@ -10,6 +10,7 @@ use super::append::preallocate;
 use super::recovery::Recovery;
 use super::{Boundary, Core, Damage, Log, Recovered, Writer};
 use crate::model::id::TopicId;
+use crate::record::BatchHeader;
 use crate::storage::StorageError;
 use crate::storage::aborted::{self, Entry as AbortedEntry};
 use crate::storage::batches::{Step, Walk, marker_at};
@@ -18,6 +19,7 @@ use crate::storage::compact::swap;
 use crate::storage::disk::{Entry as DirEntry, Mode};
 use crate::storage::epochs::{self, Epochs};
 use crate::storage::folder::Entry;
+use crate::storage::index;
 use crate::storage::producers::Producers;
 use crate::storage::scan::split_name;
 use crate::storage::segment::{Segment, file_name};
@@ -27,6 +29,9 @@ pub(super) const START: &str = "klog-start";
 const DAMAGE: &str = "klog-damage";
 const METADATA: &str = "partition.metadata";
 const VERSION: u16 = 1;
+/// How far before a snapshot batches are looked at for what it does not know: five of the largest that clients send by
+/// default (1 MiB), and as many of others between them.
+const RECALLED_BYTES: u64 = 8 << 20;
 
 /// What a partition's folder holds.
 #[derive(Debug, Default)]
@@ -288,6 +293,10 @@ impl Log {
             epochs_from = trusted;
         }
         self.first_stamp(&mut writer)?;
+        if !writer.producers.is_empty() {
+            let earlier = self.headers_before(core, producers_from)?;
+            writer.producers.recall(&earlier);
+        }
         self.transactions.begin(writer.producers.open_transactions());
         let from = producers_from.min(epochs_from);
         let mut aborted = Vec::new();
@@ -378,6 +387,37 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Headers of producers' batches in the last [`RECALLED_BYTES`] before an offset, ascending.
+    fn headers_before(&self, core: &Core, upto: i64) -> Result<Vec<BatchHeader>, StorageError> {
+        let mut headers = Vec::new();
+        let segments = core.segments();
+        let last = segments.partition_point(|segment| segment.base < upto).saturating_sub(1);
+        for segment in segments.iter().skip(last.saturating_sub(1)).take(2).filter(|one| one.base < upto) {
+            // In a closed segment they are at its end; in the one that grows, before the offset.
+            let end = segment.with_indexes(|offsets, _| index::floor(offsets, upto - segment.base))?;
+            let end = end.map_or(0, |entry| u64::from(entry.position));
+            let end = if segment.end() <= upto { segment.size() } else { end };
+            let begin = end.saturating_sub(RECALLED_BYTES);
+            let begin = segment.with_indexes(|offsets, _| index::first_behind(offsets, begin))?;
+            let begin = begin.map_or(0, |entry| u64::from(entry.position)).min(end);
+            let begin = if end <= RECALLED_BYTES { 0 } else { begin };
+            let file = segment.file()?;
+            let mut walk = Walk::new(file.as_ref(), begin, segment.size());
+            while let Step::Batch(batch) =
+                walk.step().map_err(StorageError::io("reading", &segment.path("log")))?
+            {
+                if batch.header.base_offset >= upto || core.damage_at(segment.base, batch.position).is_some()
+                {
+                    break;
+                }
+                if batch.header.has_producer_id() {
+                    headers.push(batch.header);
+                }
+            }
+        }
+        Ok(headers)
     }
 
     fn replay_batches(
