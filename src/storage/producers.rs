@@ -611,7 +611,9 @@ mod tests {
     fn what_was_before_a_snapshot_is_recalled() {
         let all: Vec<_> = (0..8).map(|n| batch(1, n * 10, 10, i64::from(n) * 10)).collect();
         let mut producers = Producers::default();
-        all.iter().for_each(|batch| drop(producers.apply(batch, None)));
+        for batch in &all {
+            let _ = producers.apply(batch, None);
+        }
         let mut again = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
         assert!(again.judge(&all[6], None, CLIENT).is_err(), "a snapshot knows the last batch only");
         again.recall(&all);

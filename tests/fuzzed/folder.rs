@@ -39,7 +39,7 @@ fn lived(disk: &Arc<SimDisk>, how: u8) {
         let end = node.log.log_end();
         let bytes = rig::batch(0, 3, Codec::None, ProducerStamp::NONE);
         let summary = klog::record::BatchSummary::trusted(&Batch::exactly(&bytes).unwrap());
-        match node.log.append(&bytes, &summary, 1000, None) {
+        match node.log.append(&bytes, &summary, 1000, None, None) {
             Ok(_) => {
                 assert_eq!(node.log.log_end(), end + 3);
                 node.log.sync().expect("a disk without faults takes a sync");
