@@ -788,7 +788,7 @@ mod tests {
         assert_eq!(producers.expire(i64::MAX, 1), 0);
         let back = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
         assert_eq!(back.open_transactions(), BTreeMap::from([(10, 7)]));
-        assert_eq!(back, producers);
+        assert_eq!(back.by_id, producers.by_id);
         // One that was compacted away ends nothing, and is no reason to forget an epoch.
         let mut other = Producers::default();
         assert_eq!(other.apply(&marker(5, 0), None), Change::Nothing);

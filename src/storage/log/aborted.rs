@@ -80,7 +80,6 @@ impl Log {
         wanted: &BTreeSet<i64>,
     ) -> Result<(), StorageError> {
         let Some(&last) = wanted.last() else { return Ok(()) };
-        tracing::warn!(partition = %self.partition, segments = ?wanted, "aborted transactions are found anew");
         self.any_aborted.store(true, Ordering::Release);
         let (mut producers, transactions) = (Producers::default(), Transactions::default());
         for segment in segments.iter().take_while(|segment| segment.base <= last) {
