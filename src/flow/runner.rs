@@ -213,7 +213,12 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
     fn is_complete(&self) -> bool {
         let read = match self.job.source {
             Source::Stdin => self.stdin.is_none(),
-            _ => self.job.once && self.assigned && self.seats.values().all(|seat| seat.ended),
+            // While the group has gone on and has not said how, positions can not be kept and partitions may come.
+            _ => {
+                let member = self.member.as_ref();
+                let settled = member.is_none_or(|member| member.generation() == self.generation);
+                self.job.once && self.assigned && settled && self.seats.values().all(|seat| seat.ended)
+            }
         };
         read && self.outstanding() == 0
     }
@@ -228,7 +233,11 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             return Ok(Some(End::HangUp));
         }
         if self.is_complete() {
-            return Ok(Some(End::Complete));
+            self.commit().await?;
+            // Where the group went on just then, others may have come to the partitions, or this member to more.
+            if self.is_complete() && self.ledger.uncommitted().is_empty() {
+                return Ok(Some(End::Complete));
+            }
         }
         let far = Instant::now() + FAR;
         let (commit, look) = (self.commit_at.unwrap_or(far), self.look_at.unwrap_or(far));
