@@ -324,10 +324,16 @@ fn a_group_that_reads_to_the_end_is_not_done_before_it() {
     world.sh("seq 300000 | klog produce n --partitioner round-robin").ok();
     let flags =
         ["consume", "n", "-g", "g", "-X", "heartbeat.interval.ms=100", "-X", "session.timeout.ms=6000"];
-    // A reader that takes its time, so that the rebalances fall into the run.
+    // A reader that takes its time, so that the rebalances fall into the run: who is done with its own share ends,
+    // whatever another has still in hand.
     let flags_text = flags.join(" ");
-    let slow =
-        world.sh(&format!("klog {flags_text} -e | while read -r line; do echo \"$line\"; done")).spawn();
+    let slow = world
+        .sh(&format!(
+            "klog {flags_text} -e | while read -r line; do
+                 echo \"$line\"; [ $((++n % 1000)) -ne 0 ] || sleep 0.02
+             done"
+        ))
+        .spawn();
     for _ in 0..2 {
         let other = world.klog(&flags).spawn();
         std::thread::sleep(Duration::from_millis(300));

@@ -179,8 +179,20 @@ impl<'c> Reader<'c> {
         // While the group has gone on and has not said how, positions can not be kept and partitions may come.
         let settled =
             self.member.as_ref().is_none_or(|member| self.assigned && member.generation() == self.generation);
+        // A member stays one until its reader has all of it: what another gives up meanwhile is read too.
+        let handed_over = self.member.is_none() || self.is_delivered();
+        (settled && self.is_read() && handed_over).then_some(End::Complete)
+    }
+
+    /// Whether all there is to read was read, where the command reads to an end.
+    fn is_read(&self) -> bool {
         let bounded = self.plan.exit || self.plan.stop.is_some();
-        (settled && bounded && self.open.is_empty() && self.chunk.is_none()).then_some(End::Complete)
+        bounded && self.open.is_empty() && self.chunk.is_none()
+    }
+
+    /// Whether all that was read was written and, where positions are committed, taken.
+    fn is_delivered(&self) -> bool {
+        self.sink.waiting() == 0 && (!self.plan.commit || self.sink.delivered() == self.sink.written())
     }
 
     /// Waits for whatever comes first.
@@ -194,6 +206,7 @@ impl<'c> Reader<'c> {
         });
         let commit = self.commit_at.unwrap_or(far);
         let (busy, waiting) = (self.chunk.is_some(), self.sink.waiting() > 0);
+        let lingers = self.member.is_some() && self.is_read() && !waiting;
         tokio::select! {
             biased;
             _ = self.signals.wait() => return Ok(Some(End::Signal)),
@@ -211,6 +224,7 @@ impl<'c> Reader<'c> {
             () = sleep_until(idle), if self.plan.idle.is_some() && !waiting => return Ok(Some(End::Idle)),
             () = sleep_until(deadline), if self.plan.deadline.is_some() => return Ok(Some(End::Deadline)),
             () = sleep_until(until), if self.plan.until.is_some() => return Ok(Some(End::Until)),
+            () = tokio::time::sleep(LOOK), if lingers => {}
         }
         Ok(None)
     }
@@ -367,7 +381,7 @@ impl<'c> Reader<'c> {
                 return Ok(false);
             }
             let waiting = self.sink.waiting() > 0;
-            if !waiting && (!self.plan.commit || self.sink.delivered() == self.sink.written()) {
+            if self.is_delivered() {
                 return Ok(true);
             }
             tokio::select! {
