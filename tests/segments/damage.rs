@@ -173,7 +173,7 @@ fn repaired(disk: &std::sync::Arc<SimDisk>, whole: &[&Original], about: &str) {
         .findings
         .iter()
         .filter(|finding| {
-            // An index of aborted transactions is told of and left: the daemon makes it anew from the log.
+            // An index of aborted transactions is told of and left, as `Mend::left` counts it.
             finding.path.extension().is_none_or(|ending| ending != "txnindex")
                 && !matches!(
                     finding.problem,

@@ -1,6 +1,7 @@
 //! Fetch (1), versions 4 to 18: records as ranges of segment files, with incremental sessions (KIP-227), topic ids from
-//! 13 on, long polling. Nothing beyond the high watermark is ever sent, at read_committed nothing beyond the last stable offset. Limits hold, but the first batch of an answer
-//! is always whole. Refuses sessions that are not known or out of step.
+//! 13 on, long polling. Nothing beyond the high watermark is ever sent, at read_committed nothing beyond the last stable
+//! offset. Limits hold, but the first batch of an answer is always whole. Refuses sessions that are not known or out of
+//! step.
 
 use std::collections::HashMap;
 use std::sync::Arc;
