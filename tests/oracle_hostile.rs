@@ -1,16 +1,13 @@
 //! Bytes that no client should send: decoders must refuse them without a panic and without much memory.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-// Memory can be counted only by an allocator.
-#![allow(unsafe_code)]
 
 #[macro_use]
 #[path = "oracle/apis.rs"]
 mod apis;
 #[path = "oracle/draw.rs"]
 mod draw;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "fuzzed/memory.rs"]
+mod memory;
 
 use bytes::Bytes;
 use draw::Draw;
@@ -27,48 +24,7 @@ use klog::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use klog::wire::messages::produce::ProduceRequest;
-
-/// Counts what this thread has, and the most it had.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(change: isize) {
-    // A thread that ends may free after its counters are gone.
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + change);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as our caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as our caller promises.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most memory that `work` had at once, in bytes, and what it gave.
-fn memory<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let value = work();
-    ((PEAK.get() - before) as usize, value)
-}
+use memory::memory;
 
 /// Decodes `body` and checks what that took.
 fn decode(kind: &apis::Kind, version: i16, body: Vec<u8>, case: &str) -> Result<usize, DecodeError> {
