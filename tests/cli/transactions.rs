@@ -139,6 +139,8 @@ fn what_is_open_is_shown_and_can_be_aborted() {
     assert_eq!((&topic["partitions"][0]["end"], &topic["partitions"][0]["stable"]), (&2.into(), &0.into()));
     // The group stands before it and waits.
     world.sh("klog group reset g -t t --to start -y").ok();
+    let lag: Value = serde_json::from_str(&world.klog(&["group", "lag", "g", "-o", "json"]).ok()).unwrap();
+    assert_eq!((&lag[0]["end"], &lag[0]["lag"]), (&2.into(), &2.into()), "what waits behind it is lag");
     let group = world.klog(&["group", "describe", "g"]).ok();
     assert!(group.contains("open transactions") && group.contains("shown"), "{group}");
 

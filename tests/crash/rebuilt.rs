@@ -105,9 +105,7 @@ fn beside(disk: &SimDisk) -> Vec<PathBuf> {
         for entry in disk.list(Path::new(folder)).unwrap() {
             let is_batches = entry.name.ends_with(".log");
             // Without the first two the folder is not known to be klog's, or which cluster's.
-            // A killed daemon's klog-dirty names the logs to recover, and nothing else does.
-            let is_the_folder =
-                ["klog-mark", "meta.properties", ".lock", "klog-dirty"].contains(&entry.name.as_str());
+            let is_the_folder = ["klog-mark", "meta.properties", ".lock"].contains(&entry.name.as_str());
             if !entry.is_dir && !is_batches && !is_the_folder {
                 found.push(Path::new(folder).join(entry.name));
             }
@@ -168,13 +166,23 @@ fn what_is_missing_or_damaged_beside_the_batches_is_made_anew() {
     for clean in [true, false] {
         let (disk, _) = written(clean);
         let all = beside(&disk);
-        for kind in
-            ["index", "timeindex", "txnindex", "snapshot", "leader-epoch-checkpoint", "klog-checkpoint"]
-        {
+        for kind in [
+            "index",
+            "timeindex",
+            "txnindex",
+            "snapshot",
+            "leader-epoch-checkpoint",
+            "klog-checkpoint",
+            "klog-dirty",
+        ] {
             assert!(all.iter().any(|path| path.to_string_lossy().ends_with(kind)), "{kind}: {all:?}");
         }
         for path in all {
             for kind in HARMS {
+                // A checkpoint begins it anew: an empty one says that nothing was written since.
+                if path.ends_with("klog-dirty") && matches!(kind, Harm::Empty) {
+                    continue;
+                }
                 let (disk, end) = written(clean);
                 harm(&disk, &path, kind);
                 // Kafka's format: a .txnindex that is gone, or cut, is like one that never was, or never was longer.

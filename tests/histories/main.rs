@@ -23,6 +23,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use check::{Anomaly, Finding};
 use history::{Kind, Op};
@@ -95,16 +96,27 @@ fn extent(history: &[Op]) -> String {
 
 #[test]
 fn histories_over_the_simulated_disk_hold() {
-    let mut bad = Vec::new();
-    for seed in seeds(20, 1000) {
-        let (history, findings) = simulated::play(seed, &simulated::Sound);
-        println!("simulated {seed}: {}", extent(&history));
-        if !findings.is_empty() {
-            let path = keep("simulated", seed, &history, &findings);
-            println!("seed {seed}, see {}:\n{}", path.display(), check::summary(&findings));
-            bad.push(seed);
+    // Most of a history is waiting: a few at a time.
+    let left = Mutex::new(seeds(20, 1000));
+    let next = || left.lock().unwrap().next();
+    let several = || {
+        let mut bad = Vec::new();
+        while let Some(seed) = next() {
+            let (history, findings) = simulated::play(seed, &simulated::Sound);
+            println!("simulated {seed}: {}", extent(&history));
+            if !findings.is_empty() {
+                let path = keep("simulated", seed, &history, &findings);
+                println!("seed {seed}, see {}:\n{}", path.display(), check::summary(&findings));
+                bad.push(seed);
+            }
         }
-    }
+        bad
+    };
+    let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+    let bad: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(several)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
     assert!(bad.is_empty(), "repeat with KLOG_HISTORY_SEED: {bad:?}");
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `klog-checkpoint` is replaced whole and lists every log: id, start, recovery point, whether it was being written.
 //! `klog-dirty` is appended to: the name of each log that is written for the first time since that checkpoint, before
-//! anything of that log counts as durable. A start-up after a crash opens only what the two name.
+//! anything of that log counts as durable. A start-up after a crash opens only what the two name; with a journal that is
+//! gone or damaged it opens every log.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -71,9 +72,12 @@ impl Book {
             journal_len: 0,
             journal_unsynced: false,
         };
-        let journal = read_raw(disk.as_ref(), &folder.join(JOURNAL))?.unwrap_or_default();
-        let (names, len) = read_journal(&journal);
+        let journal = read_raw(disk.as_ref(), &folder.join(JOURNAL))?;
+        let (names, len) = read_journal(journal.as_deref().unwrap_or_default());
         book.journal_len = len;
+        // It is there from the first write on and is never removed. What follows its last whole name may be a torn one,
+        // of a log that nothing counts on yet, or damage.
+        let believed = journal.is_some_and(|journal| journal.len() as u64 == len);
         if !clean && len > 0 {
             // A process that was killed may have left it unsynced, and its logs count on being named in it.
             let path = folder.join(JOURNAL);
@@ -83,6 +87,10 @@ impl Book {
         if clean {
             for entry in book.entries.values_mut() {
                 entry.dirty = false;
+            }
+        } else if !believed {
+            for entry in book.entries.values_mut() {
+                entry.dirty = true;
             }
         } else {
             for name in names {
