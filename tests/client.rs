@@ -17,8 +17,8 @@ use klog::server::{ListenerOptions, Server, ServerOptions};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -624,28 +624,68 @@ fn a_transaction_that_takes_too_long_is_over_and_the_producer_goes_on() {
     );
 }
 
-/// Passes everything on between a socket and the broker's; while it is mute, requests arrive and their answers do not:
-/// the connection ends instead.
-fn proxy(from: &Path, to: &Path, mute: Arc<AtomicBool>) {
+/// What a proxy does to answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// They arrive.
+    Pass,
+    /// Requests arrive and their answers do not: the connection ends instead.
+    Lost,
+    /// That of EndTxn says that the coordinator is not available.
+    NotAvailable,
+}
+
+async fn frame(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Vec<u8>> {
+    let mut frame = vec![0; from.read_u32().await? as usize];
+    from.read_exact(&mut frame).await?;
+    Ok(frame)
+}
+
+async fn pass_on(to: &mut (impl AsyncWriteExt + Unpin), frame: &[u8]) -> std::io::Result<()> {
+    to.write_u32(u32::try_from(frame.len()).unwrap()).await?;
+    to.write_all(frame).await
+}
+
+/// Passes everything on between a socket and the broker's, answers as `answers` says.
+fn proxy(from: &Path, to: &Path, answers: Arc<Mutex<Answers>>) {
+    const END_TXN: [u8; 2] = 26_i16.to_be_bytes();
+    const NOT_AVAILABLE: [u8; 2] = 15_i16.to_be_bytes();
     let (listener, to) = (tokio::net::UnixListener::bind(from).unwrap(), to.to_owned());
     tokio::spawn(async move {
         loop {
             let (client, _) = listener.accept().await.unwrap();
             let broker = tokio::net::UnixStream::connect(&to).await.unwrap();
-            let mute = Arc::clone(&mute);
+            let answers = Arc::clone(&answers);
             tokio::spawn(async move {
-                let ((mut asks, mut hears), (mut answers, mut takes)) =
+                let ((mut asks, mut hears), (mut says, mut takes)) =
                     (client.into_split(), broker.into_split());
+                // The correlation ids of EndTxn.
+                let ends = Mutex::new(Vec::new());
+                let there = async {
+                    while let Ok(request) = frame(&mut asks).await {
+                        if request[..2] == END_TXN {
+                            ends.lock().unwrap().push(request[4..8].to_vec());
+                        }
+                        if pass_on(&mut takes, &request).await.is_err() {
+                            return;
+                        }
+                    }
+                };
                 let back = async {
-                    let mut buffer = vec![0; 65536];
-                    while let Ok(len @ 1..) = answers.read(&mut buffer).await {
-                        if mute.load(Ordering::Relaxed) || hears.write_all(&buffer[..len]).await.is_err() {
+                    while let Ok(mut answer) = frame(&mut says).await {
+                        let how = *answers.lock().unwrap();
+                        let is_end = ends.lock().unwrap().contains(&answer[..4].to_vec());
+                        if how == Answers::NotAvailable && is_end {
+                            // Behind the correlation id, no tags, and the throttle time.
+                            answer[9..11].copy_from_slice(&NOT_AVAILABLE);
+                        }
+                        if how == Answers::Lost || pass_on(&mut hears, &answer).await.is_err() {
                             return;
                         }
                     }
                 };
                 tokio::select! {
-                    _ = tokio::io::copy(&mut asks, &mut takes) => {}
+                    () = there => {}
                     () = back => {}
                 }
             });
@@ -658,8 +698,8 @@ fn a_commit_whose_answer_is_lost_is_unknown_until_it_is_asked_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let klog = Klog::start();
-        let (socket, mute) = (klog.folder.path().join("proxy.sock"), Arc::new(AtomicBool::new(false)));
-        proxy(&socket, &klog.folder.path().join("klog.sock"), Arc::clone(&mute));
+        let (socket, answers) = (klog.folder.path().join("proxy.sock"), Arc::new(Mutex::new(Answers::Pass)));
+        proxy(&socket, &klog.folder.path().join("klog.sock"), Arc::clone(&answers));
         let mut options = ClientOptions::new(vec![Address::Unix(socket)]);
         options.api_timeout = Duration::from_secs(1);
         let client = Client::connect(options).await.unwrap();
@@ -671,10 +711,11 @@ fn a_commit_whose_answer_is_lost_is_unknown_until_it_is_asked_again() {
             producer.begin().unwrap();
             push(&mut producer, target, round * 10..round * 10 + 10).await;
             producer.flush().await.unwrap();
-            mute.store(true, Ordering::Relaxed);
+            // A coordinator that is not available may have written its decision before.
+            *answers.lock().unwrap() = if round == 1 { Answers::NotAvailable } else { Answers::Lost };
             let error = producer.commit().await.unwrap_err();
             assert!(matches!(error, ClientError::CommitUnknown { .. }), "{error}");
-            mute.store(false, Ordering::Relaxed);
+            *answers.lock().unwrap() = Answers::Pass;
             if round < 2 {
                 // The broker says again what it has done.
                 producer.commit().await.unwrap();

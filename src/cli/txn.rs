@@ -116,6 +116,9 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
     let (mut exit, now) = (Exit::Done, SystemClock::default().wall_ms());
     for (id, found) in ids.iter().zip(client.describe_transactions(&ids).await) {
         match found {
+            // A broker filters by the start, which an ended transaction keeps.
+            Ok(found)
+                if longer.is_some_and(|longer| open_ms(&found, now).is_none_or(|open| open <= longer)) => {}
             Ok(found) => rows.push(row(&found, found.partitions.len().into(), now)),
             // It expired meanwhile.
             Err(error) if is_unknown(&error) => {}

@@ -133,6 +133,12 @@ pub fn end(code: ErrorCode, uncertain: bool) -> End {
     }
 }
 
+/// Whether a commit that is answered with `code` may come to be done all the same: the coordinator had written its
+/// decision and could not make sure of it. Kafka answers so after a failed or late append, klog after a failed sync.
+pub fn may_be_decided(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR)
+}
+
 /// The pause before attempt `attempt` (1 is the first retry): doubled each time up to `longest`, and spread by a
 /// fifth either way with `drawn` from 0 to 1, so that clients do not come back all at once.
 pub fn pause(attempt: u32, shortest: Duration, longest: Duration, drawn: f64) -> Duration {

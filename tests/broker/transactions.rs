@@ -503,9 +503,13 @@ async fn ids_are_listed_by_what_is_asked_for() {
         };
         assert_eq!(names(list(by_name).await), found, "{pattern}");
     }
-    let broken =
-        ListTransactionsRequest { transactional_id_pattern: Some("(".to_owned()), ..Default::default() };
-    assert_eq!(list(broken).await.error_code, ErrorCode::INVALID_REGULAR_EXPRESSION);
+    for broken in ["(", "a)|(?:b"] {
+        let broken = ListTransactionsRequest {
+            transactional_id_pattern: Some(broken.to_owned()),
+            ..Default::default()
+        };
+        assert_eq!(list(broken).await.error_code, ErrorCode::INVALID_REGULAR_EXPRESSION);
+    }
     let long = |duration_filter| ListTransactionsRequest {
         duration_filter,
         state_filters: vec!["Ongoing".to_owned()],

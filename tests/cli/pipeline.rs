@@ -376,7 +376,7 @@ fn hostile_values_do_not_hold_up_the_good_ones() {
         b"{\"a\":1,}".to_vec(),
         format!("\"{}\"", "\\u0000".repeat(10_000)).into_bytes(),
     ];
-    let rounds = many(5_000) / 100;
+    let rounds = many(5_000).min(100_000) / 100;
     let mut good = 0;
     for round in 0..rounds {
         for value in hostile.iter().skip(if round % 50 == 0 { 0 } else { 2 }) {

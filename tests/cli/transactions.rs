@@ -125,6 +125,8 @@ fn what_is_open_is_shown_and_can_be_aborted() {
     let producer = listed["producer_id"].as_i64().unwrap();
     assert!(listed["open_ms"].as_i64().is_some_and(|ms| ms >= 0), "{listed}");
     assert!(world.klog(&["txn", "list"]).ok().contains("shown"));
+    let longer = |than: &str| world.klog(&["txn", "list", "shown", "--longer-than", than, "-o", "name"]).ok();
+    assert_eq!((longer("1ms").as_str(), longer("1h").as_str()), ("shown\n", ""));
     let described = world.klog(&["txn", "describe", "shown"]).ok();
     assert!(described.contains("shown, Ongoing") && described.contains("open for"), "{described}");
     let topic = world.klog(&["topic", "describe", "t"]).ok();
@@ -155,6 +157,7 @@ fn what_is_open_is_shown_and_can_be_aborted() {
     let again = world.klog(&["txn", "abort", "shown", "-y"]).done();
     assert_eq!(again.status, 0);
     assert!(again.stderr_text().contains("has no transaction open"), "{}", again.stderr_text());
+    assert_eq!(longer("1ms"), "", "what is over is not open");
     assert_eq!(world.klog(&["consume", "t", "-e"]).ok(), "late\n");
     assert!(!world.klog(&["topic", "describe", "t"]).ok().contains("open transactions"));
     going.signal(Signal::SIGINT);

@@ -112,7 +112,7 @@ fn histories_over_the_simulated_disk_hold() {
         }
         bad
     };
-    let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+    let at_once = 3 * std::thread::available_parallelism().map_or(2, usize::from);
     let bad: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(several)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()

@@ -44,7 +44,9 @@ pub(super) async fn handle(
 
 async fn found(broker: &Arc<Broker>, asked: &ListTransactionsRequest) -> Result<Vec<Listing>, TxnError> {
     let pattern = asked.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
-    let pattern = pattern.map(|pattern| Regex::new(&format!("^(?:{pattern})$"))).transpose();
+    // By itself first: `a)|(?:b` would leave the group.
+    let whole = |pattern: &str| Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+    let pattern = pattern.map(whole).transpose();
     let pattern = pattern.map_err(|_| TxnError::InvalidPattern)?;
     let now = broker.clock().wall_ms();
     let mut found = broker.transactions().list(broker).await?;

@@ -556,8 +556,8 @@ impl Producer {
         // From here on the request may arrive, whatever becomes of its answer.
         self.set_stage(Stage::Ending { uncertain: uncertain || commit });
         let answer = connection.call_in(&request, version, self.client.options().request_timeout).await?;
-        self.set_stage(Stage::Ending { uncertain });
         let code = answer.error_code;
+        self.set_stage(Stage::Ending { uncertain: uncertain || (commit && retry::may_be_decided(code)) });
         match retry::end(code, uncertain) {
             retry::End::Ended => {
                 let mut state = self.shared.state();
