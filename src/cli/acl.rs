@@ -1,5 +1,7 @@
 //! `klog acl`: the rules that say who may do what; it only asks and changes them, the broker decides by them.
 
+use std::net::IpAddr;
+
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::output::rows::{Format, Output, Rows};
@@ -9,6 +11,7 @@ use crate::client::admin::{
     CLUSTER, Operation, PatternType, Permission, ResourceType, Rule, RuleFilter, USER,
 };
 use crate::client::{ClientError, ErrorKind};
+use crate::model::name::check_topic;
 
 /// Kafka's code for a broker that keeps no rules.
 const SECURITY_DISABLED: i16 = 54;
@@ -130,6 +133,38 @@ fn kebab(name: &str) -> String {
     out
 }
 
+/// Whether there are requests for which a broker asks about this operation on such a resource (Kafka's
+/// `AclEntry.supportedOperations`).
+fn applies(operation: Operation, kind: ResourceType) -> bool {
+    use Operation as O;
+    let of: &[Operation] = match kind {
+        ResourceType::Topic => &[
+            O::Read,
+            O::Write,
+            O::Create,
+            O::Delete,
+            O::Alter,
+            O::Describe,
+            O::DescribeConfigs,
+            O::AlterConfigs,
+        ],
+        ResourceType::Group => &[O::Read, O::Describe, O::Delete, O::DescribeConfigs, O::AlterConfigs],
+        ResourceType::Cluster => &[
+            O::Create,
+            O::ClusterAction,
+            O::DescribeConfigs,
+            O::AlterConfigs,
+            O::IdempotentWrite,
+            O::Alter,
+            O::Describe,
+        ],
+        ResourceType::TransactionalId => &[O::Describe, O::Write, O::TwoPhaseCommit],
+        ResourceType::DelegationToken => &[O::Describe],
+        ResourceType::User => &[O::CreateTokens, O::DescribeTokens],
+    };
+    operation == O::All || of.contains(&operation)
+}
+
 fn principal(name: &str) -> String {
     if name.starts_with(USER) { name.to_owned() } else { format!("{USER}{name}") }
 }
@@ -187,6 +222,7 @@ impl About {
                 "give --topic, --group, --cluster, --transactional-id or --user",
             );
         }
+        self.check_that_it_can_fit(operations, &resources)?;
         let mut rules = Vec::new();
         for name in &self.principals {
             for (kind, resource) in &resources {
@@ -203,6 +239,42 @@ impl About {
             }
         }
         Ok(rules)
+    }
+
+    /// A rule that no request ever fits protects nothing, and its owner does not know.
+    fn check_that_it_can_fit(
+        &self,
+        operations: &[Operation],
+        resources: &[(ResourceType, String)],
+    ) -> Result<(), Failure> {
+        for (kind, name) in resources {
+            if *kind == ResourceType::Topic && name != "*" {
+                // The beginning of a name has the letters of one.
+                check_topic(name).map_err(|bad| {
+                    Failure::usage(
+                        bad.to_string(),
+                        "several topics: --topic a --topic b; all of them: --topic '*'",
+                    )
+                })?;
+            }
+            if let Some(wrong) = operations.iter().find(|one| !applies(**one, *kind)) {
+                let fitting = Operation::ALL.iter().filter(|one| applies(**one, *kind));
+                let fitting: Vec<String> = fitting.map(|one| kebab(one.name())).collect();
+                return Err(Failure::usage(
+                    format!("{} is nothing that is done to a {}", kebab(wrong.name()), kebab(kind.name())),
+                    format!("for a {}: {}", kebab(kind.name()), fitting.join(", ")),
+                ));
+            }
+        }
+        if let Some(host) =
+            self.host.as_deref().filter(|host| *host != "*" && host.parse::<IpAddr>().is_err())
+        {
+            return Err(Failure::usage(
+                format!("--host {host}: that is no IP address"),
+                "requests are known by their address, such as 192.0.2.7; leave --host out for every address",
+            ));
+        }
+        Ok(())
     }
 
     /// The filters that stand for what was given; `exact`: a name without `--prefixed` is no beginning of names.
@@ -428,6 +500,31 @@ mod tests {
         assert_eq!(none.rules().unwrap_err().exit, Exit::Usage);
         let nobody = About { principals: Vec::new(), ..about() };
         assert_eq!(nobody.rules().unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn rules_that_no_request_fits_are_wrong() {
+        let one = |change: fn(&mut About)| {
+            let mut about = about();
+            change(&mut about);
+            about.rules().map(drop).map_err(|failure| failure.what)
+        };
+        let wrong = |change| one(change).unwrap_err();
+        assert!(wrong(|about| about.topic = vec!["a,b".into()]).contains("the topic name holds ','"));
+        assert!(wrong(|about| about.host = Some("nothost".into())).contains("no IP address"));
+        assert_eq!(
+            wrong(|about| about.allow = vec![Operation::Create]),
+            "create is nothing that is done to a group"
+        );
+        assert_eq!(wrong(|about| about.cluster = true), "read is nothing that is done to a cluster");
+        for change in [
+            (|about| about.topic = vec!["*".into()]) as fn(&mut About),
+            |about| about.host = Some("::1".into()),
+            |about| about.host = Some("*".into()),
+            |about| about.allow = vec![Operation::All],
+        ] {
+            assert_eq!(one(change), Ok(()));
+        }
     }
 
     /// What removes must not reach further than what was named.

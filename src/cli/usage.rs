@@ -1,6 +1,7 @@
 //! Wrong command lines as two lines and exit 2; help and version as data; never clap's own wall of text.
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -12,8 +13,12 @@ use super::output;
 pub(super) fn report(error: &clap::Error, arguments: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            Exit::Done
+            match error.print().and_then(|()| std::io::stdout().flush()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => output::failure(
+                    &Failure::failed(format!("can't write to stdout: {}", super::exit::plain(&error)), ""),
+                ),
+                _ => Exit::Done,
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();

@@ -40,6 +40,16 @@ fn settings_change_and_go_back() {
     let wrong = world.klog(&["topic", "alter", "t", "-c", "retention.msec=1"]).done();
     assert_eq!(wrong.status, 1);
     assert!(wrong.stderr_text().contains("retention.msec"), "{}", wrong.stderr_text());
+    let wrong = world.klog(&["topic", "alter", "t", "--delete-config", "retention.mss"]).done();
+    assert_eq!(wrong.status, 1);
+    assert!(wrong.stderr_text().contains("did you mean retention.ms?"), "{}", wrong.stderr_text());
+    let half = world.klog(&["topic", "alter", "t", "-c", "retention.ms=-2", "--partitions", "5"]).done();
+    assert_eq!(half.status, 1);
+    assert_eq!(
+        world.klog(&["topic", "offsets", "t", "-o", "jsonl"]).ok().lines().count(),
+        1,
+        "no partitions"
+    );
     assert_eq!(world.klog(&["topic", "alter", "t"]).done().status, 2);
     assert_eq!(world.klog(&["topic", "alter", "t", "-c", "x"]).done().status, 2);
     let missing = world.klog(&["topic", "alter", "tt", "-c", "retention.ms=1"]).done();

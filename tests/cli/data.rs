@@ -310,9 +310,11 @@ fn consume_waits_for_its_topic() {
 fn stdout_to_a_full_disk_fails() {
     let world = World::new();
     world.sh("seq 10 | klog produce t").ok();
-    let done = world.sh("klog consume t -e -g g > /dev/full").done();
-    assert_eq!(done.status, 1);
-    assert!(done.stderr_text().contains("can't write to stdout"), "{}", done.stderr_text());
+    for command in ["consume t -e -g g", "--help", "--version", "help topic"] {
+        let done = world.sh(&format!("klog {command} > /dev/full")).done();
+        assert_eq!(done.status, 1, "{command}");
+        assert!(done.stderr_text().contains("can't write to stdout"), "{command}: {}", done.stderr_text());
+    }
     assert_eq!(world.klog(&["consume", "t", "-e", "-g", "g"]).ok().lines().count(), 10);
 }
 

@@ -131,7 +131,7 @@ pub const BROKER: &[Row] = &[
         "Whether followers start at the last offset in remote storage."),
     row("group.consumer.assignment.interval.ms", Int, Some("1000"), Some("1000"), AtLeast(0), Honoured,
         "Least time between assignments of a consumer group."),
-    row("group.consumer.assignors", List, Some("uniform,range"), Some("uniform,range"), Any, Honoured,
+    row("group.consumer.assignors", List, Some("uniform,range"), Some("uniform,range"), AnyOf(&["uniform", "range"]), Honoured,
         "Server-side assignors of consumer groups, the first one being the default."),
     row("group.consumer.heartbeat.interval.ms", Int, Some("5000"), Some("5000"), AtLeast(1), Honoured,
         "Heartbeat interval that members of consumer groups are told."),

@@ -3,6 +3,7 @@
 use super::{not_found, setting, worse};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::nearest::distance;
 use crate::cli::{completions, output};
 use crate::client::admin::ConfigChange;
 use crate::client::{Client, ClientError};
@@ -39,22 +40,55 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let client = context.client().await?;
     let mut exit = Exit::Done;
+    // Partitions can not be taken back: they come only where all else was done.
+    let mut done = args.names;
     if !changes.is_empty() {
-        let outcomes = client.alter_topic_configs(&args.names, &changes).await;
+        are_settings(context, &client, &done, &args.delete_config).await?;
+        let outcomes = client.alter_topic_configs(&done, &changes).await;
         let outcomes = outcomes.map_err(|error| context.explain(&error))?;
-        for (name, outcome) in args.names.iter().zip(outcomes) {
+        for (name, outcome) in std::mem::take(&mut done).into_iter().zip(outcomes) {
             match outcome {
-                Ok(()) => output::notice(context, &format!("topic {name}: {}", said(&changes))),
+                Ok(()) => {
+                    output::notice(context, &format!("topic {name}: {}", said(&changes)));
+                    done.push(name);
+                }
                 Err(error) => {
-                    exit = worse(exit, output::failure(&not_altered(&client, name, &error).await));
+                    exit = worse(exit, output::failure(&not_altered(&client, &name, &error).await));
                 }
             }
         }
     }
     if let Some(count) = args.partitions {
-        exit = worse(exit, grow(context, &client, &args.names, count).await?);
+        exit = worse(exit, grow(context, &client, &done, count).await?);
     }
     Ok(exit)
+}
+
+/// Brokers take the deletion of a setting that does not exist for done; whoever mistyped it must hear of it.
+async fn are_settings(
+    context: &Context,
+    client: &Client,
+    topics: &[String],
+    deleted: &[String],
+) -> Result<(), Failure> {
+    if deleted.is_empty() {
+        return Ok(());
+    }
+    let described = client.describe_topic_configs(topics).await.map_err(|error| context.explain(&error))?;
+    // A topic that is not there, or may not be seen, is told of by the change itself.
+    let Some(known) = described.into_iter().find_map(Result::ok) else { return Ok(()) };
+    for name in deleted {
+        if known.iter().any(|setting| setting.name == *name) {
+            continue;
+        }
+        let nearest = known.iter().map(|setting| (distance(name, &setting.name), &setting.name)).min();
+        let next = match nearest {
+            Some((apart, near)) if apart <= 1 + name.len() / 4 => format!("did you mean {near}?"),
+            _ => format!("see what there is with: klog topic describe {}", topics.join(" ")),
+        };
+        return Err(Failure::failed(format!("there is no topic setting {name}; nothing was altered"), next));
+    }
+    Ok(())
 }
 
 /// `retention.ms is 5 now, cleanup.policy has its default again`
