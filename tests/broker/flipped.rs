@@ -222,7 +222,6 @@ async fn offsets_of_a_transaction_whose_marker_was_damaged_wait_no_more_and_do_n
         topics: vec![TxnOffsetCommitRequestTopic {
             name: "t".to_owned(),
             partitions: vec![TxnOffsetCommitRequestPartition { committed_offset, ..Default::default() }],
-            ..Default::default()
         }],
         ..Default::default()
     };
