@@ -32,8 +32,11 @@ fn swept(node: &Node) -> (Vec<i64>, Vec<Range<i64>>) {
     (offsets, bad)
 }
 
-/// A log of several segments after a clean stop; with each batch's file, place in it and offsets.
-fn stopped() -> (Arc<SimDisk>, Vec<(PathBuf, Range<usize>, Range<i64>)>) {
+/// A batch's file, its place in that in bytes, and its offsets.
+type Place = (PathBuf, Range<usize>, Range<i64>);
+
+/// A log of several segments after a clean stop, and its batches.
+fn stopped() -> (Arc<SimDisk>, Vec<Place>) {
     let disk = SimDisk::new(5);
     let node = open(&disk);
     for n in 0..12 {
@@ -105,7 +108,7 @@ fn a_segment_that_is_gone_is_told_of() {
     disk.remove(file).unwrap();
     let node = open(&disk);
     let (given, bad) = swept(&node);
-    assert_eq!(bad, [range.clone()]);
+    assert_eq!(bad, std::slice::from_ref(&range));
     assert_eq!(given, (0..node.log.log_end()).filter(|at| !range.contains(at)).collect::<Vec<_>>());
 }
 
