@@ -1,5 +1,7 @@
 //! What can go wrong inside the broker, as facts; protocol codes are chosen in `api`, text at the edges.
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::catalog::Refusal;
@@ -61,6 +63,18 @@ pub enum OpenError {
         offset: i64,
         /// What is wrong with it.
         source: SchemaError,
+    },
+    /// Bytes of the metadata log are not as they were written, so that what exists is not known.
+    #[error(
+        "the records at offsets {} to {} in {path} are damaged, and what exists is not known without them; look at them \
+         with: klog segment verify {path}, and take them out with: klog segment repair -y {path}",
+        .range.start, .range.end - 1, path = .folder.display()
+    )]
+    Damaged {
+        /// The offsets that can not be read (end exclusive).
+        range: Range<i64>,
+        /// The metadata log's folder.
+        folder: PathBuf,
     },
     /// The folder was written at a level of a feature that this build does not know.
     #[error(

@@ -18,7 +18,7 @@ use super::housekeeping::Touched;
 use super::in_force::InForce;
 use super::meters::Meters;
 use super::observe::Observer;
-use super::partition::{Partition, Surroundings, replay};
+use super::partition::{Partition, Surroundings, replay_strictly};
 use super::producer_ids::ProducerIds;
 use super::random::Random;
 use super::topic_settings::TopicSettings;
@@ -31,7 +31,7 @@ use crate::model::time::{Clock, SystemClock};
 use crate::schema::metadata::MetadataRecord;
 use crate::storage::folder::FolderOptions;
 
-use crate::storage::{Disk, Folder, Log, LogSettings, RealDisk, Recovered};
+use crate::storage::{Disk, Folder, Log, LogSettings, RealDisk, Recovered, StorageError};
 
 /// The metadata topic's id, the same in every cluster of Kafka's.
 const METADATA_TOPIC_ID: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -55,7 +55,7 @@ impl Broker {
             FolderOptions { node_id, new_cluster_id: id()?, new_directory_id: id()?, max_open_files };
         let folder = Folder::open(disk, &data, Arc::clone(&clock), options)?;
         let log = open_metadata(&folder, &settings)?;
-        let catalog = read_catalog(&log)?;
+        let catalog = read_catalog(&folder, &log)?;
         let set = |name: &str| catalog.settings(ResourceKind::Broker, name);
         let settings = settings.with_dynamic(set(&node_id.to_string()), set(""));
 
@@ -206,11 +206,12 @@ fn metadata_partition(
     Partition::new(log, epoch, Arc::new(RwLock::new(Arc::new(settings))), around.clone())
 }
 
-/// Reads the whole metadata log. A record that can not be read stops the start: what exists must not be guessed.
-fn read_catalog(log: &Arc<Log>) -> Result<Catalog, OpenError> {
+/// Reads the whole metadata log. A record that can not be read stops the start, and so does a batch that is not as it was
+/// written: what exists must not be guessed.
+fn read_catalog(folder: &Folder, log: &Log) -> Result<Catalog, OpenError> {
     let mut catalog = Catalog::default();
     let mut wrong = None;
-    replay(log, false, &mut |record| {
+    replay_strictly(log, &mut |record| {
         let Some(value) = record.value else { return };
         match MetadataRecord::decode(Bytes::copy_from_slice(value)) {
             Ok(decoded) => catalog.apply(&decoded),
@@ -219,9 +220,14 @@ fn read_catalog(log: &Arc<Log>) -> Result<Catalog, OpenError> {
             }
         }
     })
-    .map_err(|error| match error {
-        BrokerError::Storage(_) | BrokerError::Record(_) => OpenError::Broker(error),
-        other => OpenError::Broker(other),
+    .map_err(|error| match &error {
+        BrokerError::Storage(storage) => match &**storage {
+            StorageError::Damaged { log, range } => {
+                OpenError::Damaged { range: range.clone(), folder: folder.path().join(log) }
+            }
+            _ => OpenError::Broker(error),
+        },
+        _ => OpenError::Broker(error),
     })?;
     // A later build may have written records whose sense has changed: nothing of it is taken for known.
     let future = catalog.beyond_known().map(|(feature, level, known)| OpenError::Future {

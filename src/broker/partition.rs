@@ -9,7 +9,7 @@ mod read;
 mod transactions;
 
 pub use read::Replayed;
-pub(super) use read::replay;
+pub(super) use read::replay_strictly;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

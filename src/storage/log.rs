@@ -28,10 +28,12 @@ mod load;
 mod plan;
 mod recovery;
 mod retention;
+mod sweep;
 mod times;
 
 pub use compact::{CompactOptions, Compacted, CompactionDue};
 pub use plan::ReadPlan;
+pub use sweep::Swept;
 
 /// One partition's log.
 #[derive(Debug)]

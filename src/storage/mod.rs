@@ -28,7 +28,8 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use folder::{Folder, FolderOptions};
 pub use log::{
-    Appended, CompactOptions, Compacted, CompactionDue, Log, ReadPlan, Recovered, Retained, TimedOffset,
+    Appended, CompactOptions, Compacted, CompactionDue, Log, ReadPlan, Recovered, Retained, Swept,
+    TimedOffset,
 };
 pub use producers::ActiveProducer;
 pub use settings::LogSettings;

@@ -23,7 +23,7 @@ use crate::rig::{NOW, Rig, batch, fetch_request, stamped};
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Every file of a disk.
-fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![PathBuf::from("/data")];
     while let Some(folder) = folders.pop() {
@@ -40,7 +40,7 @@ fn files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Another disk with these files.
-fn disk_of(files: &BTreeMap<PathBuf, Vec<u8>>) -> Arc<SimDisk> {
+pub(crate) fn disk_of(files: &BTreeMap<PathBuf, Vec<u8>>) -> Arc<SimDisk> {
     let disk = SimDisk::new(7);
     for (path, content) in files {
         for folder in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -54,7 +54,7 @@ fn disk_of(files: &BTreeMap<PathBuf, Vec<u8>>) -> Arc<SimDisk> {
     disk
 }
 
-fn open(disk: &Arc<SimDisk>) -> Result<Arc<Broker>, OpenError> {
+pub(crate) fn open(disk: &Arc<SimDisk>) -> Result<Arc<Broker>, OpenError> {
     let options =
         BrokerOptions { settings: Settings::default(), seed: Some(9), ..BrokerOptions::new("/data") };
     Broker::open(options, Arc::clone(disk) as _, Arc::new(ManualClock::new(NOW)) as _)
@@ -125,7 +125,7 @@ async fn a_bad_batch_in_an_old_segment_is_told_and_all_around_it_is_served() {
 }
 
 /// A world of some topics and settings; what its metadata log may be cut to.
-async fn some_world(clean: bool) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) async fn some_world(clean: bool) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut rig = Rig::new();
     for name in ["a", "b", "c"] {
         rig.create(name, 2, &[("retention.ms", "86400000")]).await;
@@ -140,7 +140,7 @@ async fn some_world(clean: bool) -> BTreeMap<PathBuf, Vec<u8>> {
     files(&rig.disk)
 }
 
-fn metadata_log(files: &BTreeMap<PathBuf, Vec<u8>>) -> PathBuf {
+pub(crate) fn metadata_log(files: &BTreeMap<PathBuf, Vec<u8>>) -> PathBuf {
     let mut logs = files.keys().filter(|path| {
         path.to_string_lossy().contains("__cluster_metadata-0")
             && path.extension().is_some_and(|it| it == "log")
@@ -156,7 +156,12 @@ async fn look_at(
 ) -> usize {
     let disk = disk_of(damaged);
     let topics = match open(&disk) {
-        Err(OpenError::Catalog { .. } | OpenError::Broker(_) | OpenError::Storage(_)) => 0,
+        Err(
+            OpenError::Catalog { .. }
+            | OpenError::Damaged { .. }
+            | OpenError::Broker(_)
+            | OpenError::Storage(_),
+        ) => 0,
         Err(other) => panic!("{what}: {other}"),
         Ok(broker) => {
             let names: Vec<_> = broker.topics().iter().map(|topic| topic.name().to_string()).collect();
@@ -198,12 +203,14 @@ async fn a_metadata_log_cut_anywhere_is_a_moment_before_and_takes_no_record_away
 
 #[tokio::test]
 async fn a_flipped_bit_in_the_metadata_log_is_met_with_a_refusal_or_a_moment_before() {
-    let all = some_world(false).await;
-    let log = metadata_log(&all);
-    for at in (0..all[&log].len()).step_by(13) {
-        let mut damaged = all.clone();
-        damaged.get_mut(&log).unwrap()[at] ^= 1 << (at % 8);
-        look_at(&damaged, &all, &format!("a flip at {at}")).await;
+    for clean in [true, false] {
+        let all = some_world(clean).await;
+        let log = metadata_log(&all);
+        for at in (0..all[&log].len()).step_by(13) {
+            let mut damaged = all.clone();
+            damaged.get_mut(&log).unwrap()[at] ^= 1 << (at % 8);
+            look_at(&damaged, &all, &format!("clean {clean}, a flip at {at}")).await;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod committed_reads;
 mod deletion;
 mod faults;
 mod fetch;
+mod flipped;
 mod observe;
 mod produce;
 mod refusals;

@@ -43,6 +43,14 @@ impl Rig {
         Self { disk, clock, broker, settings, starts: 1 }
     }
 
+    /// The broker of a disk that another one has left, with the settings of default.
+    pub(crate) fn on(disk: Arc<SimDisk>) -> Self {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let settings = Settings::default();
+        let broker = open(&disk, &clock, &settings, 9);
+        Self { disk, clock, broker, settings, starts: 9 }
+    }
+
     /// Power is cut; the machine and the broker come back.
     pub(crate) fn cut_power(&mut self) {
         self.disk.cut_power_at(self.disk.steps());

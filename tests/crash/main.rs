@@ -12,6 +12,7 @@ mod power;
 mod real;
 mod rebuilt;
 mod support;
+mod swept;
 mod transactions;
 
 use support::*;

@@ -176,6 +176,13 @@ impl Durable {
         }
     }
 
+    /// Drops what the transactions of these producers hold back, as an abort does; answers of how many.
+    pub(super) fn drop_pending(&mut self, mut of: impl FnMut(i64) -> bool) -> usize {
+        let producers: Vec<i64> = self.pending.producers().filter(|&producer| of(producer)).collect();
+        producers.iter().for_each(|&producer| self.end_transaction(producer, false));
+        producers.len()
+    }
+
     /// Whether anything is kept for `group`.
     pub(super) fn knows(&self, group: &str) -> bool {
         self.groups.contains_key(group)

@@ -77,6 +77,11 @@ impl Pending {
         self.by_producer.get(&producer_id).is_some_and(|open| open.epoch == epoch)
     }
 
+    /// Whose transactions are open.
+    pub(super) fn producers(&self) -> impl Iterator<Item = i64> {
+        self.by_producer.keys().copied()
+    }
+
     /// Whether an offset of the partition is held back.
     pub(super) fn holds(&self, group: &str, partition: &TopicPartition) -> bool {
         self.holders.get(group).is_some_and(|held| held.contains_key(partition))

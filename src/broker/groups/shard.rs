@@ -44,10 +44,16 @@ pub(super) struct Shard {
 
 impl Shard {
     /// Reads the shard from its log. Blocking.
+    ///
+    /// A batch that is not as it was written is passed over: every other group goes on. Where it held the last offset of
+    /// a partition the one before counts, and records are read again, never skipped. It may also have been the marker of
+    /// a transaction: what one that was open there held back is dropped, or it would wait for ever, or count with the
+    /// commit of the producer's next transaction though its own was aborted.
     pub(super) fn load(partition: Arc<Partition>, rules: Rules, now: Now) -> Result<Self, BrokerError> {
         let mut durable = Durable::default();
         let mut skipped = 0u64;
-        partition.replay_all(&mut |replayed| match replayed {
+        let open: HashMap<i64, i64> = partition.open_transactions()?;
+        partition.replay(&mut |replayed| match replayed {
             Replayed::Marker { producer_id, commit, .. } => durable.end_transaction(producer_id, commit),
             Replayed::Record { record, producer } => {
                 let value = record.value.map(Bytes::copy_from_slice);
@@ -57,6 +63,12 @@ impl Shard {
                     Ok(None) => {}
                     Err(_) => skipped += 1,
                 }
+            }
+            Replayed::Lost { from, to } => {
+                let dropped = durable.drop_pending(|producer| open.get(&producer).is_none_or(|&at| at >= from));
+                tracing::error!(partition = %partition.log().partition(), from, to, dropped,
+                    "damaged records are left out: for groups that committed in them an older offset counts, and \
+                     records are read again");
             }
         })?;
         if skipped > 0 {

@@ -4,13 +4,10 @@
 use super::Partition;
 use crate::broker::BrokerError;
 use crate::broker::marks::Marks;
-use crate::record::{Batch, ControlMarker, Decompressor, Record};
-use crate::storage::disk::read_exact_at;
+use crate::record::{Batch, BatchHeader, ControlMarker, Decompressor, Record, RecordError, Records};
 use crate::storage::log::TimedOffset;
-use crate::storage::{AbortedTxn, Log, ReadPlan, StorageError};
+use crate::storage::{AbortedTxn, Log, ReadPlan, StorageError, Swept};
 
-/// How much a replay reads at a time, in bytes; a larger batch is read whole.
-const REPLAY_BYTES: usize = 1 << 20;
 /// Most bytes that a batch of an internal topic may inflate to.
 const REPLAY_INFLATED: usize = 256 << 20;
 
@@ -32,6 +29,13 @@ pub enum Replayed<'r> {
         epoch: i16,
         /// Whether it was committed; otherwise it was aborted.
         commit: bool,
+    },
+    /// Bytes that are not as they were written: nothing of them is believed.
+    Lost {
+        /// The first offset that can not be read.
+        from: i64,
+        /// Where reading goes on; above `from`.
+        to: i64,
     },
 }
 
@@ -85,102 +89,91 @@ impl Partition {
         self.log.max_timestamp(self.marks().end(committed))
     }
 
-    /// Reads every record from the log's start to its end, in order, damaged ranges aside; control batches are left
-    /// out. Blocking.
+    /// Reads every record from the log's start to its end, in order, with the transactions that records are in and the
+    /// markers that end those. A batch is checked whole, CRC and records, before any of it is given; one that is not as it
+    /// was written is told of and passed over. Blocking.
     ///
     /// # Errors
     /// A failing disk.
-    pub fn replay(&self, each: &mut dyn FnMut(Record<'_>)) -> Result<(), BrokerError> {
-        replay(&self.log, true, each)
-    }
-
-    /// As [`Partition::replay`], with the transactions that records are in and the markers that end those.
-    ///
-    /// # Errors
-    /// A failing disk.
-    pub fn replay_all(&self, each: &mut dyn FnMut(Replayed<'_>)) -> Result<(), BrokerError> {
-        replay_log(&self.log, true, each)
+    pub fn replay(&self, each: &mut dyn FnMut(Replayed<'_>)) -> Result<(), BrokerError> {
+        sweep(&self.log, &mut |replayed| {
+            each(replayed);
+            true
+        })
     }
 }
 
-/// Reads every record of `log`, in order, control batches aside. Damaged ranges are passed over with `lenient`, else
-/// an error.
-pub(in crate::broker) fn replay(
+/// Reads every record of `log` as [`Partition::replay`] does, control batches aside; stops at the first batch that is not
+/// as it was written.
+///
+/// # Errors
+/// `Damaged` (in [`BrokerError::Storage`]), with the offsets that can not be read; a failing disk.
+pub(in crate::broker) fn replay_strictly(
     log: &Log,
-    lenient: bool,
     each: &mut dyn FnMut(Record<'_>),
 ) -> Result<(), BrokerError> {
-    replay_log(log, lenient, &mut |replayed| {
-        if let Replayed::Record { record, .. } = replayed {
-            each(record);
+    let mut lost = None;
+    sweep(log, &mut |replayed| {
+        match replayed {
+            Replayed::Record { record, .. } => each(record),
+            Replayed::Marker { .. } => {}
+            Replayed::Lost { from, to } => lost = Some(from..to),
         }
-    })
+        lost.is_none()
+    })?;
+    match lost {
+        Some(range) => Err(StorageError::Damaged { log: log.partition().to_string(), range }.into()),
+        None => Ok(()),
+    }
 }
 
-fn replay_log(log: &Log, lenient: bool, each: &mut dyn FnMut(Replayed<'_>)) -> Result<(), BrokerError> {
+/// Gives what the log holds to `each` until that says `false`.
+fn sweep(log: &Log, each: &mut dyn FnMut(Replayed<'_>) -> bool) -> Result<(), BrokerError> {
+    let start = log.log_start();
     let mut inflate = Decompressor::new();
-    let mut bytes = Vec::new();
-    let mut from = log.log_start();
-    let end = log.log_end();
-    while from < end {
-        let plan = match log.plan(from, REPLAY_BYTES, end, true) {
-            Ok(plan) => plan,
-            Err(StorageError::Damaged { range, .. }) if lenient && range.end > from => {
-                tracing::error!(partition = %log.partition(), from = range.start, to = range.end,
-                    "damaged records are left out");
-                from = range.end;
-                continue;
+    log.sweep(&mut |swept| match swept {
+        Swept::Bad { from, to } => each(Replayed::Lost { from, to }),
+        Swept::Batch(batch) => match whole(&batch, &mut inflate) {
+            Ok(records) => give(&batch.header(), records, start, each),
+            // The CRC is as it was written, so its writer was wrong, or this reader is.
+            Err(_) => {
+                let header = batch.header();
+                each(Replayed::Lost { from: header.base_offset, to: header.next_offset() })
             }
-            Err(error) => return Err(error.into()),
-        };
-        if plan.len == 0 {
-            break;
-        }
-        bytes.resize(plan.len, 0);
-        read_exact_at(&*plan.file, &mut bytes, plan.position).map_err(|source| StorageError::Io {
-            doing: "reading",
-            path: log.partition().to_string().into(),
-            source,
-        })?;
-        let next = replay_bytes(&bytes, from, &mut inflate, each)?;
-        if next <= from {
-            break;
-        }
-        from = next;
-    }
+        },
+    })?;
     Ok(())
 }
 
-/// Gives the records of whole batches from offset `from` on; answers the offset behind the last batch.
-fn replay_bytes(
-    mut bytes: &[u8],
-    from: i64,
-    inflate: &mut Decompressor,
-    each: &mut dyn FnMut(Replayed<'_>),
-) -> Result<i64, BrokerError> {
-    let mut next = from;
-    while let Some((batch, rest)) = Batch::split_first(bytes)? {
-        let header = batch.header();
-        let producer = header.is_transactional().then_some((header.producer_id, header.producer_epoch));
-        for record in inflate.records(&batch, REPLAY_INFLATED)? {
-            let record = record?;
-            if record.offset < from {
-                continue;
-            }
-            if !header.is_control() {
-                each(Replayed::Record { record, producer });
-                continue;
-            }
+/// The records of a batch, every one of which can be read.
+fn whole<'d>(batch: &Batch<'d>, inflate: &'d mut Decompressor) -> Result<Records<'d>, RecordError> {
+    let records = inflate.records(batch, REPLAY_INFLATED)?;
+    records.clone().try_for_each(|record| record.map(drop))?;
+    Ok(records)
+}
+
+fn give(
+    header: &BatchHeader,
+    records: Records<'_>,
+    start: i64,
+    each: &mut dyn FnMut(Replayed<'_>) -> bool,
+) -> bool {
+    let producer = header.is_transactional().then_some((header.producer_id, header.producer_epoch));
+    for record in records.flatten().filter(|record| record.offset >= start) {
+        let replayed = if !header.is_control() {
+            Replayed::Record { record, producer }
+        } else {
             let commit = match ControlMarker::of(&record) {
                 Some(ControlMarker::Commit { .. }) => true,
                 Some(ControlMarker::Abort { .. }) => false,
                 Some(ControlMarker::Other(_)) | None => continue,
             };
             let (producer_id, epoch) = (header.producer_id, header.producer_epoch);
-            each(Replayed::Marker { producer_id, epoch, commit });
+            Replayed::Marker { producer_id, epoch, commit }
+        };
+        if !each(replayed) {
+            return false;
         }
-        next = batch.last_offset().saturating_add(1);
-        bytes = rest;
     }
-    Ok(next)
+    true
 }

@@ -1,6 +1,7 @@
 //! What transactions ask of a partition: guards for their first batch, markers, and batches of the broker's own within
 //! them; it decides nothing about a transaction, its coordinator does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{InternalRecord, Partition, internal_batch};
@@ -65,6 +66,16 @@ impl Partition {
     /// Those of loading.
     pub fn producer(&self, producer_id: i64) -> Result<Option<ActiveProducer>, BrokerError> {
         Ok(self.log.active_producers()?.into_iter().find(|producer| producer.producer_id == producer_id))
+    }
+
+    /// The producers whose transactions are under way in the log, with the first offset of each. May load the log.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn open_transactions(&self) -> Result<HashMap<i64, i64>, BrokerError> {
+        let producers = self.log.active_producers()?.into_iter();
+        let open = producers.filter(|producer| producer.transaction_from >= 0);
+        Ok(open.map(|producer| (producer.producer_id, producer.transaction_from)).collect())
     }
 
     /// As [`Partition::append_internal`], within a producer's transaction: the records count once that is committed.

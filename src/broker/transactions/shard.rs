@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::broker::groups::request::Now;
-use crate::broker::{BrokerError, InternalRecord, Partition};
+use crate::broker::{BrokerError, InternalRecord, Partition, Replayed};
 use crate::storage::StorageError;
 
 use super::core::Core;
@@ -57,6 +57,15 @@ pub(super) struct Stored<T> {
 
 impl Shard {
     /// Reads the shard from its log. Blocking.
+    ///
+    /// A batch that is not as it was written is passed over, and told of. Each record is the whole state of its id: only
+    /// the ids whose last record was lost stand where they stood before it, and all others are certain. Of those, an end
+    /// that was complete is carried out once more, which changes nothing where its markers lie; one that had only been
+    /// decided comes to the transaction's timeout, an abort; an epoch that was given out is given out again, and partitions
+    /// refuse the lower ones; a transaction that had begun is unknown, and stays open in its partitions until someone ends
+    /// it there. To give up the whole shard instead would spare none of these ids anything: the same states are all that
+    /// a repair of the log leaves. It would stop every other id of it, and leave their transactions open meanwhile, so
+    /// that readers at read_committed stand still too.
     pub(super) fn load(
         partition: Arc<Partition>,
         rules: Rules,
@@ -65,13 +74,21 @@ impl Shard {
     ) -> Result<Self, BrokerError> {
         let mut all: HashMap<Arc<str>, Transaction> = HashMap::new();
         let mut skipped = 0u64;
-        partition.replay(&mut |record| {
-            let value = record.value.map(Bytes::copy_from_slice);
-            let key = Bytes::copy_from_slice(record.key.unwrap_or_default());
-            match TxnRecord::decode(key, value) {
-                Ok(Some(TxnRecord { id, value: Some(value) })) => drop(all.insert(id, value)),
-                Ok(Some(TxnRecord { id, value: None })) => drop(all.remove(&id)),
-                Ok(None) | Err(_) => skipped += 1,
+        partition.replay(&mut |replayed| match replayed {
+            Replayed::Record { record, .. } => {
+                let value = record.value.map(Bytes::copy_from_slice);
+                let key = Bytes::copy_from_slice(record.key.unwrap_or_default());
+                match TxnRecord::decode(key, value) {
+                    Ok(Some(TxnRecord { id, value: Some(value) })) => drop(all.insert(id, value)),
+                    Ok(Some(TxnRecord { id, value: None })) => drop(all.remove(&id)),
+                    Ok(None) | Err(_) => skipped += 1,
+                }
+            }
+            Replayed::Marker { .. } => {}
+            Replayed::Lost { from, to } => {
+                tracing::error!(partition = %partition.log().partition(), from, to,
+                    "damaged records are left out: a transactional id whose last state was in them is taken for where \
+                     it stood before; look for transactions that stay open");
             }
         })?;
         if skipped > 0 {

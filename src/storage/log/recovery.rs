@@ -332,8 +332,8 @@ impl<'f> Window<'f> {
 
     /// The batch at `position` if it is whole and its offset is the one due, or is later and what follows agrees: the
     /// base offset lies outside of the CRC, and a flipped bit in it would put all batches behind it in the wrong.
-    /// `next` is the next segment's base.
-    fn due(
+    /// `next` is the next segment's base, or the log end where that is known.
+    pub(super) fn due(
         &mut self,
         position: u64,
         base: i64,
@@ -375,7 +375,12 @@ impl<'f> Window<'f> {
 
     /// The first good batch behind a bad one at `position`. Where the bad one's length can be believed it is looked for
     /// there first, so that a batch inside of a record's value is not taken for one of the log.
-    fn next_good(&mut self, position: u64, base: i64, expected: i64) -> io::Result<Option<Located>> {
+    pub(super) fn next_good(
+        &mut self,
+        position: u64,
+        base: i64,
+        expected: i64,
+    ) -> io::Result<Option<Located>> {
         if self.size - position >= HEADER_LEN as u64
             && let Some(header) = plausible(self.bytes(position, HEADER_LEN)?)
         {
