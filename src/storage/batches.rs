@@ -67,7 +67,7 @@ pub(super) fn marker_of(batch: &Batch<'_>) -> Option<ControlMarker> {
 
 /// As [`marker_of`], of a batch that is not read yet. No marker is large: what says so is none.
 pub(super) fn marker_at(file: &dyn DiskFile, located: &Located) -> io::Result<Option<ControlMarker>> {
-    small_at(file, located, |batch| marker_of(batch)).map(Option::flatten)
+    small_at(file, located, marker_of).map(Option::flatten)
 }
 
 /// As [`marker_at`], of one whose checksum agrees; the error is that it does not. A batch that may have been a marker once
@@ -77,11 +77,13 @@ pub(super) fn checked_marker_at(
     located: &Located,
 ) -> io::Result<Result<Option<ControlMarker>, BadMarker>> {
     let header = &located.header;
-    if !header.is_control() && !(header.has_producer_id() && header.base_sequence < 0) {
+    let was_marker = header.has_producer_id() && header.base_sequence < 0;
+    if !header.is_control() && !was_marker {
         return Ok(Ok(None));
     }
     let checked = |batch: &Batch<'_>| match batch.crc_ok() {
-        true => Ok(Some(batch).filter(|batch| batch.is_control()).and_then(marker_of)),
+        true if batch.is_control() => Ok(marker_of(batch)),
+        true => Ok(None),
         false => Err(BadMarker),
     };
     Ok(small_at(file, located, checked)?.unwrap_or(Ok(None)))
