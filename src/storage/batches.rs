@@ -67,10 +67,42 @@ pub(super) fn marker_of(batch: &Batch<'_>) -> Option<ControlMarker> {
 
 /// As [`marker_of`], of a batch that is not read yet. No marker is large: what says so is none.
 pub(super) fn marker_at(file: &dyn DiskFile, located: &Located) -> io::Result<Option<ControlMarker>> {
+    small_at(file, located, marker_of).map(Option::flatten)
+}
+
+/// As [`marker_at`], of one whose checksum agrees; the error is that it does not. A batch that may have been a marker once
+/// is looked at too: without the control bit it still has a producer and no sequence.
+pub(super) fn checked_marker_at(
+    file: &dyn DiskFile,
+    located: &Located,
+) -> io::Result<Result<Option<ControlMarker>, BadMarker>> {
+    let header = &located.header;
+    let was_marker = header.has_producer_id() && header.base_sequence < 0;
+    if !header.is_control() && !was_marker {
+        return Ok(Ok(None));
+    }
+    let checked = |batch: &Batch<'_>| match batch.crc_ok() {
+        true if batch.is_control() => Ok(marker_of(batch)),
+        true => Ok(None),
+        false => Err(BadMarker),
+    };
+    Ok(small_at(file, located, checked)?.unwrap_or(Ok(None)))
+}
+
+/// What is, or may have been, a marker is damaged: what it said of its transaction is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadMarker;
+
+/// Reads a batch that is as small as markers are, and looks at it.
+fn small_at<T>(
+    file: &dyn DiskFile,
+    located: &Located,
+    look: impl FnOnce(&Batch<'_>) -> T,
+) -> io::Result<Option<T>> {
     let mut bytes = [0; 1024];
     let Some(bytes) = bytes.get_mut(..located.header.size()) else { return Ok(None) };
     disk::read_exact_at(file, bytes, located.position)?;
-    Ok(Batch::exactly(bytes).ok().as_ref().and_then(marker_of))
+    Ok(Batch::exactly(bytes).ok().as_ref().map(look))
 }
 
 fn part<const N: usize>(raw: &[u8; HEADER_LEN], at: usize) -> [u8; N] {

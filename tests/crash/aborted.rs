@@ -1,5 +1,6 @@
 //! Transactions through power cuts: what a reader at read_committed leaves out is known after any of them.
 
+use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -140,5 +141,67 @@ fn a_txnindex_that_is_gone_or_wrong_below_the_recovery_point_is_made_anew() {
             node.log.checkpoint().unwrap();
             assert!(indexes.iter().all(|path| disk.open(path, Mode::Read).unwrap().len().unwrap() > 20));
         }
+    }
+}
+
+/// The first batches of a closed segment as their positions and offsets.
+fn batches_of(disk: &SimDisk, base: i64) -> Vec<(usize, i64)> {
+    let bytes = disk.content(&log_file(base)).unwrap();
+    let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
+    while let Some((batch, behind)) = Batch::split_first(rest).unwrap() {
+        found.push((bytes.len() - rest.len(), batch.base_offset()));
+        rest = behind;
+    }
+    found
+}
+
+#[test]
+fn a_txnindex_made_anew_knows_what_lies_behind_a_damaged_batch() {
+    // Found where the log is opened, or by the first who asks.
+    for late in [false, true] {
+        let disk = SimDisk::new(0);
+        let node = open(&disk);
+        // The damage lies in a segment's first batches, an aborted transaction behind it in the same one.
+        for _ in 0..3 {
+            append(&node.log, &batch(node.log.log_end(), 1, ProducerStamp::NONE)).unwrap();
+        }
+        let mut aborted = Vec::new();
+        for n in 0..18 {
+            let first = transaction(&node.log, n, n % 3 != 0).unwrap();
+            aborted.extend((n % 3 == 0).then_some(first));
+        }
+        node.log.sync().unwrap();
+        node.log.checkpoint().unwrap();
+        node.log.close().unwrap();
+        node.folder.close_clean().unwrap();
+        drop(node);
+        disk.restart();
+        let early = batches_of(&disk, 0);
+        assert!(early.last().unwrap().1 > aborted[0], "{early:?} {aborted:?}");
+        let harm = || {
+            let at = early[0].0 as u64 + 16;
+            let file = disk.open(&log_file(0), Mode::Write).unwrap();
+            file.write_vectored_at(&[IoSlice::new(&[0xff])], at).unwrap();
+            file.sync().unwrap();
+            let index = log_file(0).with_extension("txnindex");
+            match late {
+                true => disk.open(&index, Mode::Write).unwrap().set_len(20).unwrap(),
+                false => disk.remove(&index).unwrap(),
+            }
+        };
+        if !late {
+            harm();
+        }
+        let node = open(&disk);
+        node.log.size().unwrap();
+        if late {
+            harm();
+        }
+        assert_eq!(told(&node.log, 0), aborted, "late {late}");
+        assert_eq!(told(&node.log, aborted[0]), aborted, "late {late}");
+        node.log.checkpoint().unwrap();
+        drop(node);
+        disk.restart();
+        assert_eq!(told(&open(&disk).log, aborted[0]), aborted, "late {late}, once more");
     }
 }

@@ -7,6 +7,7 @@ mod aborted;
 mod compact;
 mod compact_real;
 mod faults;
+mod markers;
 mod model;
 mod power;
 mod real;

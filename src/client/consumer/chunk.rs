@@ -144,13 +144,21 @@ impl Chunk {
             let Some((batch, behind)) = split else { return Ok(self.next) };
             rest = behind;
             let header = batch.header();
-            if !transactions.visible(&batch, &header) || header.last_offset() < from {
-                continue;
-            }
             let damaged = |error: RecordError| self.corrupt(header.base_offset, &error);
-            if self.check_crcs && !batch.crc_ok() {
+            // Before anything that the batch says of itself is believed. What lies before the place where a visit goes
+            // on was checked by the one before it; markers are again, for what they hide begins anew with every visit.
+            let passed = header.last_offset() < from;
+            let unchecked = !passed || from == self.start || header.is_control();
+            if self.check_crcs && unchecked && !batch.crc_ok() {
+                if header.base_offset >= self.next {
+                    // Behind where the reader stops: nobody asked for it.
+                    return Ok(self.next);
+                }
                 let (stored, computed) = (header.crc, batch.computed_crc());
                 return Err(damaged(RecordError::BadCrc { stored, computed }));
+            }
+            if !transactions.visible(&batch, &header) || passed {
+                continue;
             }
             for record in decompressor.records(&batch, INFLATE_LIMIT).map_err(damaged)? {
                 let record = record.map_err(damaged)?;
@@ -261,7 +269,7 @@ impl Transactions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BatchBuilder, ProducerStamp, end_transaction_batch};
+    use crate::record::{BatchBuilder, ProducerStamp, crc32c, end_transaction_batch};
 
     fn at(mut batch: Vec<u8>, offset: i64) -> Vec<u8> {
         batch[..8].copy_from_slice(&offset.to_be_bytes());
@@ -360,8 +368,10 @@ mod tests {
         builder.push(1, Some(b"\0"), Some(b"x"), &[]);
         let stamp = ProducerStamp { id: 1, epoch: 0, base_sequence: -1, transactional: true };
         let mut odd = at(builder.finish_plain(stamp).unwrap(), 1);
-        // The control bit; markers are looked at before any checksum.
+        // The control bit, as if it had been written so.
         odd[22] |= 0x20;
+        let crc = crc32c(&odd[21..]);
+        odd[17..21].copy_from_slice(&crc.to_be_bytes());
         let batches = [data(0, &["a"], 1, true), odd, data(2, &["b"], 1, true), end(3, 1, false)];
         assert_eq!(values(&chunk(&batches, 0, &[(1, 0)])), (Vec::new(), 4));
         assert_eq!(values(&chunk(&batches, 0, &[])), (vec!["a".to_owned(), "b".to_owned()], 4));
@@ -388,6 +398,103 @@ mod tests {
         let mut chunk = chunk(&[data(0, &["a", "b", "c"], -1, false)], 0, &[]);
         chunk.next = 2;
         assert_eq!(values(&chunk), (vec!["a".to_owned(), "b".to_owned()], 2));
+    }
+
+    #[test]
+    fn damage_at_the_stop_is_not_told() {
+        let mut marker = end(1, 1, true);
+        let last = marker.len() - 1;
+        marker[last] ^= 1;
+        let mut chunk = chunk(&[data(0, &["a"], 1, true), marker], 0, &[]);
+        assert!(read(&chunk, usize::MAX).1.is_err());
+        chunk.next = 1;
+        assert_eq!(values(&chunk), (vec!["a".to_owned()], 1));
+    }
+
+    /// Reads at most `most` records a visit; what was seen, and where it ends.
+    fn read(chunk: &Chunk, most: usize) -> (Vec<i64>, Result<i64, ClientError>) {
+        let (mut seen, mut from, mut inflate) = (Vec::new(), chunk.start(), Decompressor::new());
+        while from < chunk.next_offset() {
+            let mut left = most;
+            let visited = chunk.visit(from, &mut inflate, |_, record| {
+                seen.push(record.offset);
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            match visited {
+                Ok(next) => from = next,
+                failed => return (seen, failed),
+            }
+        }
+        (seen, Ok(from))
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_marker_or_a_batch_hides_a_record() {
+        let batches = [
+            data(0, &["aborted", "aborted"], 1, true),
+            data(2, &["committed"], 2, true),
+            end(3, 1, false),
+            data(4, &["committed", "committed"], 1, true),
+            data(6, &["plain"], -1, false),
+            end(7, 2, true),
+            end(8, 1, true),
+            data(9, &["aborted"], 2, true),
+            end(10, 2, false),
+            data(11, &["committed"], 2, true),
+            end(12, 2, true),
+        ];
+        let aborted = [(1, 0), (2, 9)];
+        for start in [0, 1, 5] {
+            let expected: Vec<i64> = [2, 4, 5, 6, 11].into_iter().filter(|&offset| offset >= start).collect();
+            let first = batches.partition_point(|batch| Batch::exactly(batch).unwrap().last_offset() < start);
+            let aborted: Vec<_> = if start < 4 { aborted.to_vec() } else { vec![aborted[1]] };
+            let whole = chunk(&batches[first..], start, &aborted);
+            assert_eq!(read(&whole, usize::MAX).0, expected);
+            for at in first..batches.len() {
+                // Neither the offset nor the leader epoch is under the checksum: brokers write them.
+                for bit in (8 * 8..12 * 8).chain(16 * 8..batches[at].len() * 8) {
+                    let mut flipped = batches.clone();
+                    flipped[at][bit / 8] ^= 1 << (bit % 8);
+                    let what = format!("from {start}, batch {at}, bit {bit}");
+                    if span(&flipped[first..].concat()).is_ok_and(|found| found.is_some()) {
+                        let chunk = chunk(&flipped[first..], start, &aborted);
+                        for most in [1, usize::MAX] {
+                            held_against(&read(&chunk, most), &chunk, &expected, &what);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// An error, behind nothing that is wrong; or all there is up to where the chunk ends, which is before the damage.
+    fn held_against(
+        (seen, end): &(Vec<i64>, Result<i64, ClientError>),
+        chunk: &Chunk,
+        expected: &[i64],
+        what: &str,
+    ) {
+        match end {
+            Ok(next) => {
+                let below: Vec<_> = expected.iter().copied().filter(|offset| offset < next).collect();
+                assert!(*next <= 12 && *next == chunk.next_offset(), "{what}: {next}");
+                assert_eq!(*seen, below, "{what}: up to {next}");
+            }
+            Err(ClientError::Corrupt { .. }) => assert!(expected.starts_with(seen), "{what}: {seen:?}"),
+            Err(other) => panic!("{what}: {other}"),
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_not_looked_for_where_checksums_are_not_asked_for() {
+        let mut marker = end(1, 1, true);
+        let last = marker.len() - 1;
+        marker[last] ^= 1;
+        let mut chunk = chunk(&[data(0, &["a"], 1, true), marker, data(2, &["b"], 1, true)], 0, &[]);
+        assert!(matches!(read(&chunk, usize::MAX), (seen, Err(_)) if seen == [0]));
+        chunk.check_crcs = false;
+        assert!(matches!(read(&chunk, usize::MAX), (seen, Ok(3)) if seen == [0, 2]));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(in crate::storage) struct Aborted {
 pub(in crate::storage) struct Survey {
     open: HashMap<i64, i64>,
     aborted: Vec<Aborted>,
+    /// The first offset of a transaction whose end may lie in a gap.
+    unsure: Option<i64>,
 }
 
 impl Survey {
@@ -44,9 +46,15 @@ impl Survey {
         }
     }
 
-    /// The first offset of a transaction that no marker ended: nothing from there on can be judged.
+    /// Batches that can not be read: a marker among them may have ended, either way, whatever is open here, and the
+    /// next one of the same producer would be taken for it.
+    pub(in crate::storage) fn gap(&mut self) {
+        self.unsure = self.first_open();
+    }
+
+    /// The first offset of a transaction that no marker is known to have ended: nothing from there on can be judged.
     pub(in crate::storage) fn first_open(&self) -> Option<i64> {
-        self.open.values().min().copied()
+        self.open.values().copied().chain(self.unsure).min()
     }
 
     /// The aborted transactions, by their first offset.

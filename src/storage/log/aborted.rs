@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 
 use super::{Core, Log};
 use crate::storage::aborted::Entry;
-use crate::storage::batches::marker_at;
+use crate::storage::batches::{Located, marker_at};
 use crate::storage::producers::Producers;
 use crate::storage::segment::Segment;
 use crate::storage::transactions::{AbortedTxn, Transactions};
-use crate::storage::{StorageError, checkpoint};
+use crate::storage::{DiskFile, StorageError, checkpoint};
 
 /// Which segments have a `.txnindex`, by their base offsets: nothing else would tell that one is missing. Replaced whole
 /// once those files are on disk, before the recovery point moves past them.
@@ -85,7 +85,7 @@ impl Log {
         for segment in segments.iter().take_while(|segment| segment.base <= last) {
             let mut entries = Vec::new();
             let file = segment.file()?;
-            let walked = self.each_batch(core, segment, file.as_ref(), 0, |batch| {
+            self.each_readable(core, segment, file.as_ref(), |batch| {
                 let marker = match batch.header.is_control() {
                     true => marker_at(file.as_ref(), batch)
                         .map_err(StorageError::io("reading", &segment.path("log")))?,
@@ -93,13 +93,8 @@ impl Log {
                 };
                 let ended = transactions.note(producers.apply(&batch.header, marker));
                 entries.extend(ended.and_then(|(ended, stable)| Entry::of(&ended, stable)));
-                Ok(true)
-            });
-            match walked {
-                // What can not be read is told to whoever reads there.
-                Err(StorageError::Damaged { .. }) => {}
-                done => done?,
-            }
+                Ok(())
+            })?;
             if wanted.contains(&segment.base) {
                 segment.set_aborted(entries, None);
                 // On a full disk they stay in memory only: reading must not depend on room to write.
@@ -107,6 +102,32 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Gives `each` the batches of a segment. What can not be read is told to whoever reads there: here the walk goes on
+    /// behind it, as far as the index knows where.
+    fn each_readable(
+        &self,
+        core: &Core,
+        segment: &Arc<Segment>,
+        file: &dyn DiskFile,
+        mut each: impl FnMut(&Located) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut from = 0;
+        loop {
+            let mut reached = from;
+            let walked = self.each_batch(core, segment, file, from, |batch| {
+                reached = batch.end();
+                each(batch).map(|()| true)
+            });
+            match walked {
+                Err(StorageError::Damaged { .. }) => match self.indexed_behind(segment, reached)? {
+                    Some(next) => from = next.position,
+                    None => return Ok(()),
+                },
+                done => return done,
+            }
+        }
     }
 
     /// The base offsets of the segments that have, or may have, a `.txnindex`.

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use self::clean::Cleaner;
 use super::recovery::Window;
 use super::{Core, Log};
-use crate::record::{Batch, ControlMarker, Filter, HEADER_LEN};
-use crate::storage::batches::{Located, Step, Walk, marker_at, marker_of};
+use crate::record::{Batch, BatchHeader, ControlMarker, Filter, HEADER_LEN};
+use crate::storage::batches::{BadMarker, Located, Step, Walk, checked_marker_at, marker_of};
 use crate::storage::compact::map::OffsetMap;
 use crate::storage::compact::transactions::{Aborted, Survey, Tracker};
 use crate::storage::segment::Segment;
@@ -121,8 +121,8 @@ impl Log {
     /// and leaves the log as it is by then. Appends and reads go on.
     ///
     /// # Errors
-    /// `Damaged` where a segment holds what is no batch (known damage is left as it is); `Full`, `Io`, `Failed`,
-    /// `Closed`: what was swapped in by then stays, and nothing is lost.
+    /// `Damaged` where a segment holds what is no batch, or a marker whose checksum is wrong (known damage is left as it
+    /// is); `Full`, `Io`, `Failed`, `Closed`: what was swapped in by then stays, and nothing is lost.
     pub fn compact(
         &self,
         options: &CompactOptions,
@@ -269,17 +269,22 @@ impl Log {
         let mut stopped = false;
         for segment in &part.segments {
             let file = segment.file()?;
+            let mut reached = 0;
             self.each_batch(core, segment, file.as_ref(), 0, |batch| {
                 let header = &batch.header;
+                if batch.position > reached {
+                    survey.gap();
+                }
+                reached = batch.end();
                 if header.last_offset() >= part.first_dirty {
                     records += u64::try_from(header.count).unwrap_or(0);
                 }
+                let marker = checked_marker_at(file.as_ref(), batch)
+                    .map_err(StorageError::io("reading", &segment.path("log")))?
+                    .map_err(|BadMarker| self.damaged_batch(header))?;
                 if !header.is_control() {
                     survey.data(header);
-                } else if let Some(commits) = marker_at(file.as_ref(), batch)
-                    .map_err(StorageError::io("reading", &segment.path("log")))?
-                    .and_then(decides)
-                {
+                } else if let Some(commits) = marker.and_then(decides) {
                     survey.marker(header, commits);
                 }
                 stopped = !pace(HEADER_LEN as u64) || self.closed.load(Ordering::Acquire);
@@ -287,6 +292,9 @@ impl Log {
             })?;
             if stopped {
                 return Ok(None);
+            }
+            if reached < segment.size() {
+                survey.gap();
             }
         }
         let end = survey.first_open().map_or(part.end, |open| open.min(part.end));
@@ -329,6 +337,7 @@ impl Log {
                     .map_err(StorageError::io("reading", &segment.path("log")))?;
                 let Ok(batch) = Batch::exactly(bytes) else { return Ok(true) };
                 if header.is_control() {
+                    self.check_marker(&batch)?;
                     if let Some(commits) = commits(&batch) {
                         tracker.marker(header, commits);
                     }
@@ -351,6 +360,18 @@ impl Log {
             }
         }
         Ok(if stopped { None } else { Some(full.unwrap_or(end)) })
+    }
+
+    /// A marker is believed when its checksum agrees: what it says decides over the records of others.
+    fn check_marker(&self, batch: &Batch<'_>) -> Result<(), StorageError> {
+        match batch.is_control() && !batch.crc_ok() {
+            true => Err(self.damaged_batch(&batch.header())),
+            false => Ok(()),
+        }
+    }
+
+    fn damaged_batch(&self, header: &BatchHeader) -> StorageError {
+        self.damaged(header.base_offset..header.next_offset())
     }
 
     /// Gives `each` the batches of a segment from `from` on until it says `false`; known damage is passed over.

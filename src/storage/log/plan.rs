@@ -208,21 +208,31 @@ impl Log {
         }
     }
 
-    /// The first offset of the first indexed batch behind `position`: where reading can go on after damage.
+    /// The first offset behind damage at `position` from which reading can go on.
     fn next_readable(&self, segment: &Arc<Segment>, position: u64) -> Result<i64, StorageError> {
+        let next = self.indexed_behind(segment, position)?;
+        Ok(next.map_or(segment.end(), |batch| batch.header.base_offset))
+    }
+
+    /// The first batch behind `position` that the index knows and that can be one.
+    pub(super) fn indexed_behind(
+        &self,
+        segment: &Arc<Segment>,
+        position: u64,
+    ) -> Result<Option<Located>, StorageError> {
         let mut position = position;
         let file = segment.file()?;
         while let Some(entry) = segment.with_indexes(|offsets, _| index::first_behind(offsets, position))? {
             position = u64::from(entry.position);
             let mut walk = Walk::new(file.as_ref(), position, segment.size());
             if let Ok(Step::Batch(batch)) = walk.step() {
-                return Ok(batch.header.base_offset);
+                return Ok(Some(batch));
             }
         }
-        Ok(segment.end())
+        Ok(None)
     }
 
-    fn damaged(&self, range: std::ops::Range<i64>) -> StorageError {
+    pub(super) fn damaged(&self, range: std::ops::Range<i64>) -> StorageError {
         StorageError::Damaged { log: self.name.clone(), range }
     }
 }

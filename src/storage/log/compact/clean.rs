@@ -208,6 +208,7 @@ impl<'l> Cleaner<'l> {
                 .bytes(located.position, located.header.size())
                 .map_err(StorageError::io("reading", &segment.path("log")))?;
             if let Ok(batch) = Batch::exactly(bytes) {
+                log.check_marker(&batch)?;
                 let _ = self.judge.batch(&batch, &located.header);
             }
             Ok(true)
@@ -229,6 +230,7 @@ impl<'l> Cleaner<'l> {
                 .map_err(StorageError::io("reading", &segment.path("log")))?;
             let batch =
                 Batch::exactly(bytes).map_err(|_| StorageError::BadBatch("its length or magic is wrong"))?;
+            log.check_marker(&batch)?;
             self.batch(&batch)?;
             goes_on = pace(bytes.len() as u64) && !log.closed.load(Ordering::Acquire);
             Ok(goes_on)
