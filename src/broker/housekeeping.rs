@@ -1,5 +1,5 @@
-//! What the broker does by itself: retention, checkpoints, freeing what was deleted; it sleeps until something is due
-//! and never polls.
+//! What the broker does by itself: retention, checkpoints, forgetting idle producers, freeing what was deleted; it sleeps
+//! until something is due and never polls.
 //!
 //! Locks: `Touched::list` guards the partitions written since the last checkpoint.
 
@@ -20,6 +20,12 @@ const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_BYTES_EACH: u64 = 1 << 20;
 /// Checkpoints are at least so far apart.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Idle producers are looked for this often (Kafka's `producer.id.expiration.check.interval.ms`, which its documentation
+/// leaves out), or as often as `producer.id.expiration.ms` where that is shorter.
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+/// Looks for them are at least so far apart.
+const EXPIRE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Partitions that were written since the last checkpoint.
 #[derive(Default)]
@@ -83,12 +89,14 @@ impl Touched {
 /// Runs until the broker closes.
 pub(super) async fn run(broker: Arc<Broker>) {
     let every = |name| Duration::from_millis(u64::try_from(broker.settings().int(name)).unwrap_or(0).max(1));
+    let expire_every = || every("producer.id.expiration.ms").clamp(EXPIRE_PAUSE, EXPIRE_EVERY);
     let retention_every = every("log.retention.check.interval.ms");
     let checkpoint_every = every("log.flush.offset.checkpoint.interval.ms").max(CHECKPOINT_PAUSE);
     let mut retention = Instant::now() + retention_every;
     let mut checkpoint: Option<Instant> = None;
     let mut last_checkpoint = Instant::now();
     let mut purge: Option<Instant> = None;
+    let mut expire = Instant::now() + expire_every();
     let closing = broker.closing.cancelled();
     tokio::pin!(closing);
     loop {
@@ -98,6 +106,10 @@ pub(super) async fn run(broker: Arc<Broker>) {
                 let next = broker.blocking(Broker::retain).await.unwrap_or(None);
                 purge = next.map(|wait| Instant::now() + wait);
                 retention = Instant::now() + retention_every;
+            }
+            () = sleep_until(expire) => {
+                let _ = broker.blocking(Broker::expire_producers).await;
+                expire = Instant::now() + expire_every();
             }
             () = sleep_until(purge.unwrap_or(retention)), if purge.is_some() => {
                 let next = broker.blocking(Broker::purge).await.unwrap_or(None);
@@ -164,18 +176,24 @@ impl Broker {
         self.purge()
     }
 
+    /// Lets the logs that are loaded forget their idle producers, those too that nobody writes to any more. Blocking.
+    pub fn expire_producers(&self) {
+        for topic in self.topics() {
+            topic.opened().for_each(|partition| partition.log().expire_producers());
+        }
+    }
+
     /// Writes snapshots and the checkpoint of what was written since the last one. Blocking.
     pub fn checkpoint(&self) {
         // A look at the counters that costs no wake-up of its own: whoever asks for rates next has where to begin.
         let _ = self.around.meters.sample(self.clock.monotonic());
-        let now = self.clock.wall_ms();
         let mut logs = Vec::new();
         for partition in self.around.touched.take() {
             partition.untouch();
             if partition.is_gone() {
                 continue;
             }
-            partition.log().expire_producers(now);
+            partition.log().expire_producers();
             logs.push(Arc::clone(partition.log()));
         }
         match self.folder.checkpoint_logs(&logs) {

@@ -340,7 +340,7 @@ impl Log {
     ) -> Result<Option<Guard>, StorageError> {
         let mut writer = held(&self.core()?.writer);
         self.check_open(&writer)?;
-        let now_ms = self.folder.clock().wall_ms();
+        let now_ms = self.folder.now_ms();
         Ok(writer.producers.begin_verification(producer_id, epoch, base_sequence, now_ms))
     }
 
@@ -361,11 +361,12 @@ impl Log {
         unstable.map_or(high_watermark, |first| first.max(self.log_start()).min(high_watermark))
     }
 
-    /// Forgets producers idle for longer than the settings say.
-    pub fn expire_producers(&self, now_ms: i64) {
+    /// Forgets producers idle for longer than the settings say, by the monotonic clock of the folder. A log that is not
+    /// loaded stays so.
+    pub fn expire_producers(&self) {
         if let Some(core) = self.core.get() {
             let expiration_ms = self.settings().producer_expiration_ms;
-            held(&core.writer).producers.expire(now_ms, expiration_ms);
+            held(&core.writer).producers.expire(self.folder.now_ms(), expiration_ms);
         }
     }
 }

@@ -3,12 +3,14 @@
 //! As Kafka's `ProducerStateManager` and `ProducerAppendInfo` decide: the last five batches of a producer are known by
 //! their sequences, so that a batch sent again is answered with its old offsets.
 
+mod snapshot;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::StorageError;
 use super::transactions::{Change, Ended, Guard, Origin};
-use crate::record::{BatchHeader, ControlMarker, crc32c};
+use crate::record::{BatchHeader, ControlMarker};
 
 /// How many batches of a producer are remembered (Kafka's `NUM_BATCHES_TO_RETAIN`; producers keep at most five in flight).
 const REMEMBERED: usize = 5;
@@ -17,9 +19,6 @@ const REMEMBERED: usize = 5;
 const VERIFYING_MAX: usize = 4096;
 /// How long a verification counts: no request waits so long for its coordinator, in ms.
 const VERIFICATION_MS: i64 = 5 * 60_000;
-/// The version of `.snapshot` files that Kafka 4.3 writes.
-const SNAPSHOT_VERSION: i16 = 1;
-const ENTRY: usize = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8;
 
 /// One remembered batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,11 @@ impl Remembered {
 struct Producer {
     epoch: i16,
     batches: VecDeque<Remembered>,
+    /// The largest timestamp of its last batch: its client's clock, or whatever a copied record says.
     last_timestamp: i64,
+    /// When it last wrote, in ms of the monotonic clock; for one that comes from the disk, when that was read. No file
+    /// keeps it, and timestamps do not say it: with each start a producer has the whole of its time again.
+    used_ms: i64,
     coordinator_epoch: i32,
     /// First offset of the transaction under way, -1 for none.
     transaction_from: i64,
@@ -55,7 +58,7 @@ struct Producer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Verification {
     guard: Guard,
-    /// When it was asked for first, in ms.
+    /// When it was asked for first, in ms of the monotonic clock.
     since_ms: i64,
     /// The least sequence that asked: batches sent later must not come first.
     lowest_sequence: i32,
@@ -70,7 +73,7 @@ pub struct ActiveProducer {
     pub epoch: i16,
     /// The last sequence it wrote; -1 for none.
     pub last_sequence: i32,
-    /// When it last wrote, ms since 1970; -1 for never.
+    /// The largest timestamp of its last batch, ms since 1970; -1 for none.
     pub last_timestamp: i64,
     /// The epoch of the coordinator that last ended a transaction of it; -1 for none.
     pub coordinator_epoch: i32,
@@ -93,7 +96,7 @@ pub(super) struct Producers {
     /// By producer and epoch: what one epoch asks for, true or made up, changes nothing for another.
     verifying: BTreeMap<(i64, i16), Verification>,
     last_guard: u64,
-    /// When the verifications were last looked through for old ones, in ms.
+    /// When the verifications were last looked through for old ones, in ms of the monotonic clock.
     verifying_looked_ms: i64,
 }
 
@@ -363,9 +366,14 @@ impl Producers {
         }
     }
 
-    /// Takes in a batch that is in the log; `header` has its final offsets, `marker` is what a control batch says. What
-    /// that does to the log's transactions.
-    pub(super) fn apply(&mut self, header: &BatchHeader, marker: Option<ControlMarker>) -> Change {
+    /// Takes in a batch that is in the log; `header` has its final offsets, `marker` is what a control batch says, `now_ms`
+    /// is of the monotonic clock. What that does to the log's transactions.
+    pub(super) fn apply(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<ControlMarker>,
+        now_ms: i64,
+    ) -> Change {
         if !header.has_producer_id() {
             return Change::Nothing;
         }
@@ -377,6 +385,7 @@ impl Producers {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
             last_timestamp: header.max_timestamp,
+            used_ms: now_ms,
             coordinator_epoch: -1,
             transaction_from: -1,
         });
@@ -385,6 +394,7 @@ impl Producers {
             producer.batches.clear();
         }
         producer.last_timestamp = header.max_timestamp;
+        producer.used_ms = now_ms;
         if header.is_control() {
             return producer.apply_marker(header, marker);
         }
@@ -431,92 +441,22 @@ impl Producers {
         all.by_ref().for_each(drop);
     }
 
-    /// Forgets who wrote nothing for `expiration_ms` (transactions under way keep theirs), and verifications
-    /// that came to nothing. Returns how many producers went.
+    /// Forgets who wrote nothing for `expiration_ms` up to `now_ms` of the monotonic clock, whatever the records are stamped
+    /// (transactions under way keep theirs), and verifications that came to nothing. Returns how many producers went.
     pub(super) fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
         let before = self.by_id.len();
         self.by_id.retain(|_, producer| {
-            producer.transaction_from >= 0 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+            producer.transaction_from >= 0 || now_ms.saturating_sub(producer.used_ms) < expiration_ms
         });
         self.expire_verifications(now_ms);
         before - self.by_id.len()
     }
-
-    /// The bytes of a `.snapshot` file: version, CRC-32C of the rest, entries (Kafka's `ProducerSnapshot`).
-    pub(super) fn to_snapshot(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(10 + self.by_id.len() * ENTRY);
-        bytes.extend_from_slice(&SNAPSHOT_VERSION.to_be_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&(self.by_id.len() as i32).to_be_bytes());
-        let mut ids: Vec<_> = self.by_id.iter().collect();
-        ids.sort_by_key(|(id, _)| **id);
-        for (id, producer) in ids {
-            let last = producer.batches.back();
-            bytes.extend_from_slice(&id.to_be_bytes());
-            bytes.extend_from_slice(&producer.epoch.to_be_bytes());
-            bytes.extend_from_slice(&last.map_or(-1, |last| last.last_sequence).to_be_bytes());
-            bytes.extend_from_slice(&last.map_or(-1, |last| last.last_offset).to_be_bytes());
-            bytes.extend_from_slice(&last.map_or(0, |last| last.offset_delta).to_be_bytes());
-            bytes.extend_from_slice(&producer.last_timestamp.to_be_bytes());
-            bytes.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
-            bytes.extend_from_slice(&producer.transaction_from.to_be_bytes());
-        }
-        let crc = crc32c(bytes.get(6..).unwrap_or_default());
-        if let Some(place) = bytes.get_mut(2..6) {
-            place.copy_from_slice(&crc.to_be_bytes());
-        }
-        bytes
-    }
-
-    /// Reads a `.snapshot` file; `None` when it is not whole.
-    pub(super) fn from_snapshot(bytes: &[u8]) -> Option<Self> {
-        let (version, rest) = bytes.split_first_chunk::<2>()?;
-        let (crc, body) = rest.split_first_chunk::<4>()?;
-        if i16::from_be_bytes(*version) != SNAPSHOT_VERSION || u32::from_be_bytes(*crc) != crc32c(body) {
-            return None;
-        }
-        let (count, entries) = body.split_first_chunk::<4>()?;
-        let (entries, rest) = entries.as_chunks::<ENTRY>();
-        if !rest.is_empty() || i32::from_be_bytes(*count) as usize != entries.len() {
-            return None;
-        }
-        let mut by_id = HashMap::with_capacity(entries.len());
-        for entry in entries {
-            let (id, producer) = read_entry(entry)?;
-            by_id.insert(id, producer);
-        }
-        Some(Self { by_id, ..Self::default() })
-    }
-}
-
-fn read_entry(entry: &[u8; ENTRY]) -> Option<(i64, Producer)> {
-    let (id, rest) = entry.split_first_chunk()?;
-    let (epoch, rest) = rest.split_first_chunk()?;
-    let (last_sequence, rest) = rest.split_first_chunk()?;
-    let (last_offset, rest) = rest.split_first_chunk()?;
-    let (offset_delta, rest) = rest.split_first_chunk()?;
-    let (timestamp, rest) = rest.split_first_chunk()?;
-    let (coordinator_epoch, rest) = rest.split_first_chunk()?;
-    let (transaction_from, _) = rest.split_first_chunk()?;
-    let last = Remembered {
-        last_sequence: i32::from_be_bytes(*last_sequence),
-        last_offset: i64::from_be_bytes(*last_offset),
-        offset_delta: i32::from_be_bytes(*offset_delta),
-        timestamp: i64::from_be_bytes(*timestamp),
-    };
-    let producer = Producer {
-        epoch: i16::from_be_bytes(*epoch),
-        batches: if last.last_offset >= 0 { VecDeque::from([last]) } else { VecDeque::new() },
-        last_timestamp: last.timestamp,
-        coordinator_epoch: i32::from_be_bytes(*coordinator_epoch),
-        transaction_from: i64::from_be_bytes(*transaction_from),
-    };
-    Some((i64::from_be_bytes(*id), producer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::crc32c;
 
     const CLIENT: Origin = Origin::Client { guard: None, bumps_epoch: false };
 
@@ -543,7 +483,7 @@ mod tests {
         for n in 0..6 {
             let batch = batch(0, n * 10, 10, i64::from(n) * 10);
             assert_eq!(producers.judge(&batch, None, CLIENT).unwrap(), Verdict::New);
-            producers.apply(&batch, None);
+            producers.apply(&batch, None, 0);
         }
         for n in 1..6 {
             match producers.judge(&batch(0, n * 10, 10, 0), None, CLIENT).unwrap() {
@@ -560,7 +500,7 @@ mod tests {
     #[test]
     fn epochs_fence_and_begin_at_zero() {
         let mut producers = Producers::default();
-        producers.apply(&batch(3, 5, 1, 0), None);
+        producers.apply(&batch(3, 5, 1, 0), None, 0);
         assert!(matches!(
             producers.judge(&batch(2, 6, 1, 1), None, CLIENT),
             Err(StorageError::ProducerFenced { current: 3, found: 2, .. })
@@ -573,7 +513,7 @@ mod tests {
     #[test]
     fn sequences_wrap_to_zero() {
         let mut producers = Producers::default();
-        producers.apply(&batch(0, i32::MAX - 1, 4, 0), None); // MAX-1, MAX, 0, 1
+        producers.apply(&batch(0, i32::MAX - 1, 4, 0), None, 0); // MAX-1, MAX, 0, 1
         assert_eq!(producers.judge(&batch(0, 2, 1, 4), None, CLIENT).unwrap(), Verdict::New);
         assert!(matches!(
             producers.judge(&batch(0, i32::MAX - 1, 4, 4), None, CLIENT).unwrap(),
@@ -584,7 +524,7 @@ mod tests {
     #[test]
     fn a_snapshot_has_kafkas_bytes_and_comes_back() {
         let mut producers = Producers::default();
-        producers.apply(&batch(1, 4, 2, 10), None);
+        producers.apply(&batch(1, 4, 2, 10), None, 0);
         let bytes = producers.to_snapshot();
         let mut body = vec![0, 0, 0, 1];
         body.extend_from_slice(&7i64.to_be_bytes());
@@ -598,12 +538,12 @@ mod tests {
         assert_eq!(bytes[..2], [0, 1]);
         assert_eq!(bytes[2..6], crc32c(&body).to_be_bytes());
         assert_eq!(bytes[6..], body);
-        assert_eq!(Producers::from_snapshot(&bytes), Some(producers));
+        assert_eq!(Producers::from_snapshot(&bytes, 0), Some(producers));
         for at in 0..bytes.len() {
             let mut wrong = bytes.clone();
             wrong[at] ^= 1;
-            assert_eq!(Producers::from_snapshot(&wrong), None, "flipped at {at}");
-            assert_eq!(Producers::from_snapshot(&bytes[..at]), None, "cut at {at}");
+            assert_eq!(Producers::from_snapshot(&wrong, 0), None, "flipped at {at}");
+            assert_eq!(Producers::from_snapshot(&bytes[..at], 0), None, "cut at {at}");
         }
     }
 
@@ -612,25 +552,34 @@ mod tests {
         let all: Vec<_> = (0..8).map(|n| batch(1, n * 10, 10, i64::from(n) * 10)).collect();
         let mut producers = Producers::default();
         for batch in &all {
-            let _ = producers.apply(batch, None);
+            let _ = producers.apply(batch, None, 0);
         }
-        let mut again = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        let mut again = Producers::from_snapshot(&producers.to_snapshot(), 0).unwrap();
         assert!(again.judge(&all[6], None, CLIENT).is_err(), "a snapshot knows the last batch only");
         again.recall(&all);
         assert_eq!(again, producers);
         // Of an earlier epoch, or with a gap: none of this producer's row.
-        let mut again = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        let mut again = Producers::from_snapshot(&producers.to_snapshot(), 0).unwrap();
         again.recall(&[batch(0, 60, 10, 60), batch(1, 50, 10, 50)]);
         assert!(again.judge(&all[6], None, CLIENT).is_err() && again.judge(&all[5], None, CLIENT).is_err());
     }
 
     #[test]
-    fn idle_producers_expire() {
+    fn idle_producers_expire_by_when_they_wrote_whatever_they_wrote() {
         let mut producers = Producers::default();
-        producers.apply(&batch(0, 0, 1, 0), None); // at 1_000 ms
-        assert_eq!(producers.expire(1_999, 1_000), 0);
-        assert_eq!(producers.expire(2_000, 1_000), 1);
-        assert!(producers.is_empty());
+        for max_timestamp in [-1, 1, i64::MAX] {
+            let header = BatchHeader { max_timestamp, ..batch(0, 0, 1, 0) };
+            producers.apply(&header, None, 5_000);
+            assert_eq!(producers.active()[0].last_timestamp, max_timestamp);
+            assert_eq!(producers.expire(5_999, 1_000), 0, "stamped {max_timestamp}");
+            // Each batch counts from its own moment on, and so does the start that reads a snapshot.
+            producers.apply(&batch(0, 1, 1, 1), None, 5_500);
+            assert_eq!(producers.expire(6_499, 1_000), 0);
+            let mut back = Producers::from_snapshot(&producers.to_snapshot(), 9_000).unwrap();
+            assert_eq!((back.expire(9_999, 1_000), back.expire(10_000, 1_000)), (0, 1));
+            assert_eq!(producers.expire(6_500, 1_000), 1);
+            assert!(producers.is_empty());
+        }
     }
 
     fn transactional(epoch: i16, sequence: i32, count: i32, offset: i64) -> BatchHeader {
@@ -659,12 +608,12 @@ mod tests {
         assert!(refused(producers.judge(&first, None, guarded(Some(Guard(99)), true))));
         assert_eq!(producers.judge(&first, None, guarded(guard, true)).unwrap(), Verdict::New);
         let begins = Change::Begins { producer_id: 7, first_offset: 0 };
-        assert_eq!(producers.apply(&first, None), begins);
+        assert_eq!(producers.apply(&first, None, 0), begins);
         // Under way: nothing to verify, and what follows needs no guard.
         assert_eq!(producers.begin_verification(7, 0, 1, 1_000), None);
         let second = transactional(0, 1, 1, 1);
         assert_eq!(producers.judge(&second, None, CLIENT).unwrap(), Verdict::New);
-        assert_eq!(producers.apply(&second, None), Change::Nothing);
+        assert_eq!(producers.apply(&second, None, 0), Change::Nothing);
         // Outside of it nothing may come meanwhile.
         assert!(matches!(
             producers.judge(&batch(0, 2, 1, 2), None, CLIENT),
@@ -674,7 +623,7 @@ mod tests {
         let version = Origin::Marker { transaction_version: 2 };
         assert_eq!(producers.judge(&end, ABORT, version).unwrap(), Verdict::New);
         let ended = Ended { producer_id: 7, first_offset: 0, last_offset: 2, aborted: true };
-        assert_eq!(producers.apply(&end, ABORT), Change::Ends(ended));
+        assert_eq!(producers.apply(&end, ABORT, 0), Change::Ends(ended));
         assert_eq!(producers.active()[0].transaction_from, -1);
         // What comes late finds its epoch fenced, and before that no transaction.
         assert!(refused(producers.judge(&transactional(0, 2, 1, 3), None, CLIENT)));
@@ -687,7 +636,7 @@ mod tests {
     fn a_marker_ends_guards_and_idle_ones_expire() {
         let mut producers = Producers::default();
         let guard = producers.begin_verification(7, 0, 0, 1_000);
-        assert_eq!(producers.apply(&marker(0, 0), ABORT), Change::Nothing, "nothing is under way");
+        assert_eq!(producers.apply(&marker(0, 0), ABORT, 0), Change::Nothing, "nothing is under way");
         let first = transactional(0, 0, 1, 1);
         assert!(producers.judge(&first, None, guarded(guard, false)).is_err());
         let other = producers.begin_verification(7, 0, 0, 1_000);
@@ -701,13 +650,13 @@ mod tests {
     #[test]
     fn what_is_late_or_made_up_does_not_hold_up_who_is_in_its_transaction() {
         let mut producers = Producers::default();
-        producers.apply(&transactional(4, 0, 1, 0), None);
+        producers.apply(&transactional(4, 0, 1, 0), None, 0);
         // A zombie's request: refused here and by the coordinator, and nothing stays of it.
         let zombie = producers.begin_verification(7, 3, 0, 0);
         let late = producers.judge(&transactional(3, 0, 1, 1), None, guarded(zombie, true));
         assert!(matches!(late, Err(StorageError::ProducerFenced { current: 4, found: 3, .. })));
         assert_eq!(producers.judge(&transactional(4, 1, 1, 1), None, CLIENT).unwrap(), Verdict::New);
-        producers.apply(&marker(4, 1), ABORT);
+        producers.apply(&marker(4, 1), ABORT, 0);
         // An epoch that nobody gave, before the next transaction and after its first batch.
         let made_up = producers.begin_verification(7, 99, 0, 0);
         let real = producers.begin_verification(7, 4, 1, 0);
@@ -715,7 +664,7 @@ mod tests {
         producers.end_verification(7, 99, made_up.unwrap());
         let first = transactional(4, 1, 1, 2);
         assert_eq!(producers.judge(&first, None, guarded(real, false)).unwrap(), Verdict::New);
-        producers.apply(&first, None);
+        producers.apply(&first, None, 0);
         producers.begin_verification(7, 99, 0, 0);
         assert_eq!(producers.judge(&transactional(4, 2, 1, 3), None, CLIENT).unwrap(), Verdict::New);
     }
@@ -767,31 +716,31 @@ mod tests {
             producers.judge(&marker(epoch, 9), says, Origin::Marker { transaction_version }).map(|_| ())
         };
         assert!(judge(&producers, 0, 0, 2).is_ok(), "of a producer that is not known");
-        producers.apply(&transactional(3, 0, 1, 0), None);
+        producers.apply(&transactional(3, 0, 1, 0), None, 0);
         assert!(judge(&producers, 3, 0, 1).is_ok(), "the first version ends under the same epoch");
         let fenced = |result| matches!(result, Err(StorageError::ProducerFenced { current: 3, .. }));
         assert!(fenced(judge(&producers, 2, 0, 1)));
         assert!(fenced(judge(&producers, 3, 0, 2)));
         assert!(judge(&producers, 4, 0, 2).is_ok());
-        producers.apply(&marker(4, 1), ABORT);
+        producers.apply(&marker(4, 1), ABORT, 0);
         assert!(judge(&producers, 4, 4, 2).is_ok(), "the same marker again");
         let older = judge(&producers, 4, 3, 2);
         assert!(matches!(older, Err(StorageError::CoordinatorFenced { current: 4, found: 3, .. })));
-        producers.apply(&transactional(i16::MAX, 0, 1, 2), None);
+        producers.apply(&transactional(i16::MAX, 0, 1, 2), None, 0);
         assert!(judge(&producers, i16::MAX, 4, 2).is_ok(), "the last epoch can not rise");
     }
 
     #[test]
     fn an_open_transaction_is_kept_in_snapshots_and_from_expiry() {
         let mut producers = Producers::default();
-        producers.apply(&transactional(1, 0, 2, 10), None);
+        producers.apply(&transactional(1, 0, 2, 10), None, 0);
         assert_eq!(producers.expire(i64::MAX, 1), 0);
-        let back = Producers::from_snapshot(&producers.to_snapshot()).unwrap();
+        let back = Producers::from_snapshot(&producers.to_snapshot(), 0).unwrap();
         assert_eq!(back.open_transactions(), BTreeMap::from([(10, 7)]));
         assert_eq!(back.by_id, producers.by_id);
         // One that was compacted away ends nothing, and is no reason to forget an epoch.
         let mut other = Producers::default();
-        assert_eq!(other.apply(&marker(5, 0), None), Change::Nothing);
+        assert_eq!(other.apply(&marker(5, 0), None, 0), Change::Nothing);
         assert_eq!(other.active()[0].epoch, 5);
     }
 }

@@ -162,7 +162,7 @@ pub fn epochs(text: &[u8]) -> Option<Vec<(i32, i64)>> {
 
 /// Whether the bytes of a `.snapshot` are whole: version, CRC, count.
 pub fn is_snapshot(bytes: &[u8]) -> bool {
-    Producers::from_snapshot(bytes).is_some()
+    Producers::from_snapshot(bytes, 0).is_some()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klog::broker::api::Outcome;
-use klog::record::ProducerStamp;
+use klog::record::{BatchBuilder, ProducerStamp};
 use klog::storage::disk::{Disk, Mode};
 use klog::wire::error::ErrorCode;
 use klog::wire::messages::init_producer_id::InitProducerIdRequest;
@@ -216,6 +216,90 @@ async fn sequences_tell_duplicates_and_gaps_apart_across_a_kill() {
     assert_eq!(gap.error_code, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     assert_eq!(rig.send("t", 0, -1, of(&["d"], 3)).await.base_offset, 3);
     assert_eq!(rig.values("t", 0, 0).await, ["a", "b", "c", "d"]);
+}
+
+/// A batch of one producer, its one record stamped `timestamp`.
+fn aged(id: i64, base_sequence: i32, timestamp: i64) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.push(timestamp, None, Some(format!("{id} {base_sequence}").as_bytes()), &[]);
+    let stamp = ProducerStamp { id, epoch: 0, base_sequence, transactional: false };
+    builder.finish_plain(stamp).unwrap()
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[tokio::test]
+async fn what_the_records_are_stamped_is_nothing_to_idempotence() {
+    let day_ms = DAY.as_millis() as i64;
+    for timestamp in [-1, NOW - 2_000 * day_ms, NOW] {
+        let mut rig = Rig::new();
+        rig.create("t", 1, &[("retention.ms", "-1")]).await;
+        rig.send("t", 0, -1, aged(7, 0, timestamp)).await;
+        for meanwhile in ["nothing", "a checkpoint", "a clock set forward", "a kill", "a restart"] {
+            // So that the checkpoint has something to look at.
+            rig.produce("t", &["other"]).await;
+            match meanwhile {
+                "a kill" => rig.kill(),
+                "a restart" => rig.restart().await,
+                "a clock set forward" => rig.clock.set_wall_ms(NOW + 2 * day_ms),
+                _ => {}
+            }
+            if meanwhile != "nothing" {
+                rig.broker.checkpoint();
+            }
+            let again = rig.send("t", 0, -1, aged(7, 0, timestamp)).await;
+            let found = (again.error_code, again.base_offset);
+            assert_eq!(found, (ErrorCode::NONE, 0), "stamped {timestamp}, after {meanwhile}");
+        }
+        let stored = rig.values("t", 0, 0).await;
+        assert_eq!(stored.iter().filter(|value| *value == "7 0").count(), 1, "{stored:?}");
+    }
+}
+
+fn remembered(rig: &Rig) -> Vec<i64> {
+    let partition = rig.broker.partition("t", 0).unwrap();
+    partition.log().active_producers().unwrap().iter().map(|producer| producer.producer_id).collect()
+}
+
+#[tokio::test]
+async fn a_producer_that_is_idle_is_forgotten_by_the_clock_that_nobody_sets() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    rig.send("t", 0, -1, aged(7, 0, NOW)).await;
+    // Of records that are still to come: it does not stay for ever.
+    rig.send("t", 0, -1, aged(8, 0, NOW + 3_600_000)).await;
+    rig.clock.advance(DAY / 2);
+    rig.send("t", 0, -1, aged(9, 0, NOW)).await;
+    rig.broker.checkpoint();
+    assert_eq!(remembered(&rig), [7, 8, 9]);
+    rig.clock.advance(DAY / 2);
+    rig.produce("t", &["other"]).await;
+    rig.broker.checkpoint();
+    assert_eq!(remembered(&rig), [9], "idle for a day");
+    // How long it was idle before a start is not known: there it begins anew.
+    rig.kill();
+    rig.clock.advance(DAY * 3 / 4);
+    rig.produce("t", &["other"]).await;
+    rig.broker.checkpoint();
+    assert!(remembered(&rig).contains(&9));
+    rig.clock.advance(DAY);
+    rig.produce("t", &["other"]).await;
+    rig.broker.checkpoint();
+    assert!(remembered(&rig).is_empty());
+}
+
+#[tokio::test]
+async fn idle_producers_are_forgotten_where_nobody_writes_any_more_too() {
+    let rig = Rig::with(&[("producer.id.expiration.ms", "300")]);
+    rig.create("t", 1, &[]).await;
+    let tasks = tokio::spawn(rig.broker.clone().tasks());
+    rig.send("t", 0, -1, aged(7, 0, NOW)).await;
+    rig.broker.checkpoint();
+    assert_eq!(remembered(&rig), [7]);
+    rig.clock.advance(Duration::from_secs(1));
+    until(|| remembered(&rig).is_empty()).await;
+    rig.broker.close().await.unwrap();
+    tasks.await.unwrap();
 }
 
 #[tokio::test]

@@ -560,6 +560,26 @@ async fn an_end_that_is_complete_outlives_a_power_cut_where_the_topic_is_not_syn
 }
 
 #[tokio::test]
+async fn an_end_by_hand_that_is_answered_outlives_a_power_cut_where_the_topic_is_not_synced() {
+    let mut rig = Rig::new();
+    begun(&rig).await;
+    rig.create("lazy", 1, &[("flush.messages", "1000000")]).await;
+    let producer = given(&rig, "t").await;
+    assert_eq!(send(&rig, "t", producer, "lazy", 0, "one", 12).await, ErrorCode::NONE);
+    let marker = WritableTxnMarker {
+        producer_id: producer.0,
+        producer_epoch: producer.1,
+        topics: vec![WritableTxnMarkerTopic { name: "lazy".to_owned(), partition_indexes: vec![0] }],
+        ..Default::default()
+    };
+    let answer = rig.call(&WriteTxnMarkersRequest { markers: vec![marker] }, 1).await;
+    assert_eq!(answer.markers[0].topics[0].partitions[0].error_code, ErrorCode::NONE);
+    assert_eq!(committed(&rig, "lazy").await, (2, vec![0]), "seen at once");
+    rig.cut_power();
+    assert_eq!(committed(&rig, "lazy").await, (2, vec![0]), "the record and the marker");
+}
+
+#[tokio::test]
 async fn what_a_fenced_producer_still_sends_does_not_hold_up_the_one_that_took_over() {
     for version in [11, 12] {
         let rig = Rig::new();

@@ -111,56 +111,75 @@ fn a_failed_write_latches() {
     assert_eq!(read_all(&node.log, 4).0.len(), 4);
 }
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 fn stamp(sequence: i32) -> ProducerStamp {
     ProducerStamp { id: 5, epoch: 1, base_sequence: sequence, transactional: false }
 }
 
+/// As [`batch`], with records that are `age_ms` old.
+fn aged(first: i64, count: i64, stamp: ProducerStamp, age_ms: i64) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for n in 0..count {
+        builder.push(NOW - age_ms + first + n, None, Some(value(first + n).as_bytes()), &[]);
+    }
+    builder.finish_plain(stamp).unwrap()
+}
+
 #[test]
 fn a_batch_sent_again_is_known_after_any_end() {
-    for end in ["kept open", "clean", "checkpoint and kill", "kill", "power cut"] {
-        let disk = SimDisk::new(11);
-        let mut node = open(&disk);
-        for n in 0..12 {
-            let done = append(&node.log, &batch(n * 3, 3, stamp(n as i32 * 3))).unwrap();
-            assert!(!done.duplicate);
-            if n == 7 && end == "checkpoint and kill" {
-                node.log.checkpoint().unwrap();
-                node.folder.checkpoint().unwrap();
-            }
-        }
-        node.log.sync().unwrap();
-        match end {
-            "clean" => {
-                node.log.close().unwrap();
-                node.folder.close_clean().unwrap();
-                disk.kill();
-                node = open(&disk);
-            }
-            "power cut" => {
-                disk.restart();
-                node = open(&disk);
-            }
-            "kept open" => {}
-            _ => {
-                disk.kill();
-                node = open(&disk);
-            }
-        }
-        let again = append(&node.log, &batch(33, 3, stamp(33))).unwrap();
-        assert!(again.duplicate, "{end}");
-        assert_eq!((again.base_offset, again.last_offset), (33, 35), "{end}");
-        assert!(matches!(
-            append(&node.log, &batch(36, 1, stamp(40))),
-            Err(StorageError::OutOfOrderSequence { expected: 36, found: 40, .. })
-        ));
-        let old = ProducerStamp { epoch: 0, ..stamp(36) };
-        assert!(matches!(
-            append(&node.log, &batch(36, 1, old)),
-            Err(StorageError::ProducerFenced { current: 1, .. })
-        ));
-        append(&node.log, &batch(36, 1, stamp(36))).unwrap();
-        assert_eq!(node.log.log_end(), 37, "{end}");
+    // Whatever its records are stamped: they may be copied from an old topic, or come from a clock that is wrong.
+    for (age_ms, end) in [0, 3_650 * DAY_MS, -3_650 * DAY_MS].into_iter().flat_map(|age_ms| {
+        ["kept open", "clean", "checkpoint and kill", "kill", "power cut"].map(|end| (age_ms, end))
+    }) {
+        known_after(age_ms, end);
     }
+}
+
+fn known_after(age_ms: i64, end: &str) {
+    let disk = SimDisk::new(11);
+    let mut node = open(&disk);
+    let batch = |first, count, stamp| aged(first, count, stamp, age_ms);
+    for n in 0..12 {
+        let done = append(&node.log, &batch(n * 3, 3, stamp(n as i32 * 3))).unwrap();
+        assert!(!done.duplicate);
+        if n == 7 && end == "checkpoint and kill" {
+            node.log.checkpoint().unwrap();
+            node.folder.checkpoint().unwrap();
+        }
+    }
+    node.log.sync().unwrap();
+    match end {
+        "clean" => {
+            node.log.close().unwrap();
+            node.folder.close_clean().unwrap();
+            disk.kill();
+            node = open(&disk);
+        }
+        "power cut" => {
+            disk.restart();
+            node = open(&disk);
+        }
+        "kept open" => {}
+        _ => {
+            disk.kill();
+            node = open(&disk);
+        }
+    }
+    let again = append(&node.log, &batch(33, 3, stamp(33))).unwrap();
+    assert!(again.duplicate, "{end}, {age_ms} ms old");
+    assert_eq!((again.base_offset, again.last_offset), (33, 35), "{end}");
+    assert!(matches!(
+        append(&node.log, &batch(36, 1, stamp(40))),
+        Err(StorageError::OutOfOrderSequence { expected: 36, found: 40, .. })
+    ));
+    let old = ProducerStamp { epoch: 0, ..stamp(36) };
+    assert!(matches!(
+        append(&node.log, &batch(36, 1, old)),
+        Err(StorageError::ProducerFenced { current: 1, .. })
+    ));
+    append(&node.log, &batch(36, 1, stamp(36))).unwrap();
+    assert_eq!(node.log.log_end(), 37, "{end}");
 }
 
 #[test]

@@ -48,7 +48,11 @@ pub(super) async fn handle(
             topics.push(WritableTxnMarkerTopicResult { name: topic.name.clone(), partitions });
         }
         for ((topic, place), partition, offset) in waiting {
-            let durable = partition.durable(offset).await;
+            // On disk also where the topic is not synced; then below the high watermark, which follows a moment later.
+            let durable = match partition.synced(offset).await {
+                Ok(()) => partition.durable(offset).await,
+                failed => failed,
+            };
             let answer = topics.get_mut(topic).and_then(|topic| topic.partitions.get_mut(place));
             if let (Err(failed), Some(answer)) = (durable, answer) {
                 answer.error_code = error::of_broker(&failed);

@@ -91,7 +91,7 @@ impl Log {
                         .map_err(StorageError::io("reading", &segment.path("log")))?,
                     false => None,
                 };
-                let ended = transactions.note(producers.apply(&batch.header, marker));
+                let ended = transactions.note(producers.apply(&batch.header, marker, 0));
                 entries.extend(ended.and_then(|(ended, stable)| Entry::of(&ended, stable)));
                 Ok(())
             })?;

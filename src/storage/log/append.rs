@@ -141,7 +141,7 @@ impl Log {
         settings: &LogSettings,
     ) {
         writer.active.index(batch, settings.index_interval_bytes);
-        let change = writer.producers.apply(&batch.header, marker);
+        let change = writer.producers.apply(&batch.header, marker, self.folder.now_ms());
         if let Some((ended, stable)) = self.transactions.note(change)
             && let Some(entry) = aborted::Entry::of(&ended, stable)
         {

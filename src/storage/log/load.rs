@@ -263,7 +263,7 @@ impl Log {
         trusted: i64,
     ) -> Result<(), StorageError> {
         let disk = self.folder.disk().as_ref();
-        let (start, end) = (self.log_start(), self.log_end());
+        let (start, end, now_ms) = (self.log_start(), self.log_end(), self.folder.now_ms());
         let mut writer = core.writer.lock().unwrap_or_else(|held| held.into_inner());
         let mut producers_from = if entry.is_some_and(|entry| !entry.producers) { trusted } else { start };
         for &offset in found.snapshots.iter().rev() {
@@ -273,7 +273,7 @@ impl Log {
                 disk.remove(&path).map_err(StorageError::io("removing", &path))?;
             } else if writer.snapshots.is_empty()
                 && let Some(bytes) = read_raw(disk, &path)?
-                && let Some(producers) = Producers::from_snapshot(&bytes)
+                && let Some(producers) = Producers::from_snapshot(&bytes, now_ms)
             {
                 writer.producers = producers;
                 producers_from = offset.max(start);
@@ -304,9 +304,8 @@ impl Log {
             self.replay_batches(core, &mut writer, (from, producers_from, epochs_from), &mut aborted)?;
         }
         self.load_aborted(core, &mut writer, found, (producers_from, trusted), &aborted)?;
+        // All of them have their whole time again: what is on the disk does not say for how long they are idle.
         self.transactions.begin(writer.producers.open_transactions());
-        let expiration_ms = self.settings().producer_expiration_ms;
-        writer.producers.expire(self.folder.clock().wall_ms(), expiration_ms);
         Ok(())
     }
 
@@ -427,6 +426,7 @@ impl Log {
         (from, producers_from, epochs_from): (i64, i64, i64),
         aborted: &mut Vec<AbortedEntry>,
     ) -> Result<(), StorageError> {
+        let now_ms = self.folder.now_ms();
         let segments = core.segments();
         let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
         for segment in segments.iter().skip(first) {
@@ -459,7 +459,7 @@ impl Log {
                                 .map_err(StorageError::io("reading", &segment.path("log")))?,
                             false => None,
                         };
-                        let ended = self.transactions.note(writer.producers.apply(header, marker));
+                        let ended = self.transactions.note(writer.producers.apply(header, marker, now_ms));
                         aborted.extend(ended.and_then(|(ended, stable)| AbortedEntry::of(&ended, stable)));
                     }
                     if header.base_offset >= epochs_from {
