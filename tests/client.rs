@@ -302,6 +302,26 @@ fn a_position_outside_the_log_moves_by_the_reset_policy() {
     );
 }
 
+/// What is remembered of a topic says nothing of the partitions that it got since.
+#[test]
+fn partitions_that_came_since_the_topic_was_looked_up_are_found() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 1, &[]).await;
+            assert_eq!(client.topic(&name, false).await.unwrap().count(), 1);
+            let other = Client::connect(client.options().clone()).await.unwrap();
+            other.create_partitions(&[name.clone()], 3).await.unwrap().remove(0).unwrap();
+            let [one, two, four] = [1, 2, 4].map(|index| TopicPartition::new(name.as_str(), index));
+            let consumer = Consumer::new(&client);
+            assert_eq!(consumer.resolve(&[(one.clone(), Position::Start)]).await.unwrap(), [0]);
+            assert_eq!(client.describe_producers(&[two]).await.remove(0).unwrap(), []);
+            let missing = consumer.resolve(&[(four.clone(), Position::Start)]).await.unwrap_err();
+            assert_eq!(missing, ClientError::UnknownPartition { partition: four, count: 3 });
+        },
+    );
+}
+
 /// Runs members until each has the number of partitions wanted; answers rebalances at once.
 async fn settle(members: &mut [&mut Member], owned: &mut [Vec<TopicPartition>], wanted: &[usize]) {
     while owned.iter().map(Vec::len).ne(wanted.iter().copied()) {

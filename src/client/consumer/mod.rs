@@ -11,7 +11,6 @@ use fetcher::Shared;
 use std::sync::Arc;
 
 pub use chunk::{Chunk, Marker};
-pub(super) use positions::leader_of;
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
