@@ -48,3 +48,38 @@ fn a_topic_grows_under_a_pipeline() {
     let done = world.sh(script).done();
     assert_eq!(done.stdout_text(), "143\n0\n1\n", "{}", done.stderr_text());
 }
+
+#[test]
+fn a_topic_made_anew_is_read_from_its_start() {
+    let world = World::new();
+    let script = r#"set -m
+        fast="-X heartbeat.interval.ms=100 -X session.timeout.ms=6000 -X auto.commit.interval.ms=200"
+        anew() {
+            t=$1; shift
+            klog topic create -q $t; printf '11\n12\n' | klog produce $t
+            : > out.$t; "$@" > out.$t 2> err.$t & pid=$!
+            until [ $(wc -l < out.$t) -eq 2 ]; do sleep 0.05; done
+            sleep 0.5
+            klog topic delete -q $t -y; klog topic create -q $t; printf '21\n22\n23\n24\n' | klog produce $t
+            for try in $(seq 100); do
+                [ $(wc -l < out.$t) -lt 6 ] && kill -0 $pid || break
+                sleep 0.05
+            done
+            kill $pid; wait $pid
+            echo $t $(cat out.$t) / $(grep -c "$t-0: the topic was deleted and made anew" err.$t)
+            cat err.$t >&2
+        }
+        anew alone klog consume alone
+        anew classic klog consume classic -g classic $fast
+        anew consumer klog consume consumer -g consumer --group-protocol consumer $fast
+        anew pipe klog pipeline run --from pipe --to - --jq . -g pipe $fast
+        for group in classic consumer pipe; do
+            klog consume $group -g $group -e; klog group lag $group -o tsv | tail -n +2
+        done"#;
+    let done = world.sh(script).done();
+    let read = |name: &str| format!("{name} 11 12 21 22 23 24 / 1\n");
+    let kept = |name: &str| format!("{name}\t{name}\t0\t4\t0\t4\t0\t-\n");
+    let expected = ["alone", "classic", "consumer", "pipe"].map(read).concat()
+        + &["classic", "consumer", "pipe"].map(kept).concat();
+    assert_eq!(done.stdout_text(), expected, "{}", done.stderr_text());
+}

@@ -19,7 +19,7 @@ use crate::client::consumer::{Chunk, Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
 use crate::client::{BatchHeader, Client, ClientError, Decompressor, Record};
 use crate::flow::ledger::Ledger;
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::{Clock, SystemClock};
 
 /// How often a pipe is looked at while its reader is waited for; a pipe tells nobody that it is empty.
@@ -65,8 +65,8 @@ pub(super) struct Reader<'c> {
     pub(super) generation: i32,
     /// The chunk in hand, and the offset to go on from.
     pub(super) chunk: Option<(Chunk, i64)>,
-    /// Where partitions stood that were just given up, should they come straight back.
-    pub(super) last: HashMap<TopicPartition, i64>,
+    /// Where partitions stood that were just given up, and in which topic, should they come straight back.
+    pub(super) last: HashMap<TopicPartition, (TopicId, i64)>,
     scratch: Decompressor,
     records: u64,
     progress: Progress,
@@ -113,14 +113,15 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Reads a partition from an offset on, unless its end is there already.
-    pub(super) fn read_from(&mut self, partition: &TopicPartition, offset: i64) {
+    /// Reads a partition from an offset on, unless its end is there already. `topic` is the one that the offset is of,
+    /// zero for whichever has the name.
+    pub(super) fn read_from(&mut self, topic: TopicId, partition: &TopicPartition, offset: i64) {
         let stop = self.stops.get(partition).copied();
         self.ledger.hold(partition, offset);
         // Where the run has ends, a partition that came later belongs to a later run.
         if stop.map_or(self.stops.is_empty(), |stop| offset < stop) {
             self.open.insert(partition.clone());
-            self.consumer.assign(partition.clone(), offset, stop);
+            self.consumer.assign_of(topic, partition.clone(), offset, stop);
         }
     }
 
@@ -247,6 +248,7 @@ impl<'c> Reader<'c> {
                 self.ledger.release(&partition);
                 output::notice(self.context, &format!("{partition} does not exist any more"));
             }
+            Event::Replaced(partition) => self.begin_anew(&partition),
             Event::Moved { partition, from, to } if to > from => {
                 let text = format!(
                     "{partition}: records {from} to {} are gone ({} records); reading goes on at {to}",
@@ -261,6 +263,25 @@ impl<'c> Reader<'c> {
             }
         }
         Ok(())
+    }
+
+    /// The topic was made anew: all of it is new. Where the run has ends, they were the old topic's.
+    fn begin_anew(&mut self, partition: &TopicPartition) {
+        self.open.remove(partition);
+        self.ledger.release(partition);
+        if !self.stops.is_empty() {
+            let text = format!("{partition} does not exist any more: its topic was deleted and made anew");
+            return output::notice(self.context, &text);
+        }
+        let text = format!("{partition}: the topic was deleted and made anew; reading goes on at its start");
+        output::notice(self.context, &text);
+        self.read_from(TopicId::ZERO, partition, 0);
+        if self.plan.commit {
+            // A position of the old topic may have been committed by name.
+            self.ledger.begin_at(partition, 0);
+            let soon = Instant::now() + self.plan.options.commit_interval;
+            self.commit_at.get_or_insert(soon);
+        }
     }
 
     /// Writes the records of the chunk in hand until it ends or stdout's reader is too far behind.

@@ -15,7 +15,7 @@ use crate::cli::signals::Signals;
 use crate::client::consumer::Position;
 use crate::client::group::Member;
 use crate::client::{Client, ClientError};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 
 /// How often a topic that does not exist yet is looked for.
 const LOOK: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ impl<'c> Reader<'c> {
         let starts = resolve(self.plan.start).await?;
         self.stops = stops;
         for (partition, start) in partitions.iter().zip(starts) {
-            self.read_from(partition, start);
+            self.read_from(TopicId::ZERO, partition, start);
         }
         Ok(())
     }
