@@ -311,7 +311,7 @@ fn partitions_that_came_since_the_topic_was_looked_up_are_found() {
             let name = topic(&client, 1, &[]).await;
             assert_eq!(client.topic(&name, false).await.unwrap().count(), 1);
             let other = Client::connect(client.options().clone()).await.unwrap();
-            other.create_partitions(&[name.clone()], 3).await.unwrap().remove(0).unwrap();
+            other.create_partitions(std::slice::from_ref(&name), 3).await.unwrap().remove(0).unwrap();
             let [one, two, four] = [1, 2, 4].map(|index| TopicPartition::new(name.as_str(), index));
             let consumer = Consumer::new(&client);
             assert_eq!(consumer.resolve(&[(one.clone(), Position::Start)]).await.unwrap(), [0]);
@@ -336,7 +336,7 @@ fn a_topic_made_anew_is_not_read_from_the_old_ones_position() {
             assert!(matches!(consumer.next().await.unwrap(), Event::Chunk(_)));
             let old = consumer.topic_of(&partition);
             let other = Client::connect(client.options().clone()).await.unwrap();
-            other.delete_topics(&[name.clone()]).await.unwrap().remove(0).unwrap();
+            other.delete_topics(std::slice::from_ref(&name)).await.unwrap().remove(0).unwrap();
             let new = NewTopic { name: name.clone(), partitions: 1, replicas: -1, configs: Vec::new() };
             other.create_topics(&[new]).await.unwrap().remove(0).unwrap();
             produce(&other, &name, (0..4).map(|number| number.to_string())).await;

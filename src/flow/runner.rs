@@ -302,7 +302,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
                     seat.ended = true;
                 }
             }
-            Event::Gone(partition) => {
+            Event::Gone { partition, .. } => {
                 self.host.notice(&format!("{partition} does not exist any more"));
                 self.give_up(&partition);
             }

@@ -83,3 +83,18 @@ fn a_topic_made_anew_is_read_from_its_start() {
         + &["classic", "consumer", "pipe"].map(kept).concat();
     assert_eq!(done.stdout_text(), expected, "{}", done.stderr_text());
 }
+
+#[test]
+fn partitions_and_topics_that_come_are_read_without_a_group_too() {
+    let world = World::new();
+    let script = r#"lines() { for try in $(seq 200); do [ $(wc -l < out) -lt $1 ] || break; sleep 0.05; done; }
+        klog topic create -q t; echo one | klog produce t
+        klog consume t -X metadata.max.age.ms=300 > out 2> err & pid=$!
+        lines 1; klog topic alter -q t --partitions 2; echo two | klog produce t -p 1
+        lines 2; klog topic delete -q t -y
+        until [ $(grep -c 'does not exist any more' err) -eq 2 ]; do sleep 0.05; done
+        klog topic create -q t; echo three | klog produce t
+        lines 3; kill $pid; wait $pid; cat out; cat err >&2"#;
+    let done = world.sh(script).done();
+    assert_eq!(done.stdout_text(), "one\ntwo\nthree\n", "{}", done.stderr_text());
+}

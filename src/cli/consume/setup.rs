@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lookout::Lookout;
 use super::plan::Plan;
 use super::reader::{FAR, Reader};
 use super::sink::Sink;
@@ -71,6 +72,9 @@ impl<'c> Reader<'c> {
         self.stops = stops;
         for (partition, start) in partitions.iter().zip(starts) {
             self.read_from(TopicId::ZERO, partition, start);
+        }
+        if !self.plan.exit && self.plan.stop.is_none() {
+            self.lookout = Some(Lookout::new(&self.client, &self.plan.topics));
         }
         Ok(())
     }

@@ -135,7 +135,7 @@ impl State {
             Event::Chunk(chunk) => wanted(&chunk.partition),
             // What is said of a partition is said after its chunks.
             Event::Stopped(partition)
-            | Event::Gone(partition)
+            | Event::Gone { partition, .. }
             | Event::Replaced(partition)
             | Event::Moved { partition, .. } => !chunk_of(partition, at),
         };
@@ -152,7 +152,7 @@ impl State {
                     reading.position = chunk.next;
                 }
             }
-            Event::Stopped(partition) | Event::Gone(partition) | Event::Replaced(partition) => {
+            Event::Stopped(partition) | Event::Gone { partition, .. } | Event::Replaced(partition) => {
                 self.reading.remove(partition);
             }
             Event::Moved { .. } => {}
@@ -543,7 +543,8 @@ fn note_unknown(
             reading.unknown_since = reading.unknown_since.filter(|_| view.is_none());
         } else if *reading.unknown_since.get_or_insert(now) + GONE_AFTER <= now {
             reading.offset = i64::MAX;
-            gone.push((reading.number, Event::Gone(partition.clone())));
+            let event = Event::Gone { partition: partition.clone(), topic: reading.topic };
+            gone.push((reading.number, event));
         }
     }
     let refused = errors.into_iter().find(|(_, code)| !code.retriable());

@@ -46,7 +46,12 @@ pub enum Event {
         to: i64,
     },
     /// The partition no longer exists; nothing more comes from it. Said once.
-    Gone(TopicPartition),
+    Gone {
+        /// Which.
+        partition: TopicPartition,
+        /// The id of the topic it was found in, as [`Consumer::topic_of`] gave it.
+        topic: TopicId,
+    },
     /// The topic was deleted and another has its name: positions of the old one mean nothing there. Nothing more comes
     /// from the old one, and nothing from the new one before it is assigned. Said once.
     Replaced(TopicPartition),
