@@ -302,6 +302,61 @@ fn a_position_outside_the_log_moves_by_the_reset_policy() {
     );
 }
 
+/// What is remembered of a topic says nothing of the partitions that it got since.
+#[test]
+fn partitions_that_came_since_the_topic_was_looked_up_are_found() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 1, &[]).await;
+            assert_eq!(client.topic(&name, false).await.unwrap().count(), 1);
+            let other = Client::connect(client.options().clone()).await.unwrap();
+            other.create_partitions(std::slice::from_ref(&name), 3).await.unwrap().remove(0).unwrap();
+            let [one, two, four] = [1, 2, 4].map(|index| TopicPartition::new(name.as_str(), index));
+            let consumer = Consumer::new(&client);
+            assert_eq!(consumer.resolve(&[(one.clone(), Position::Start)]).await.unwrap(), [0]);
+            assert_eq!(client.describe_producers(&[two]).await.remove(0).unwrap(), []);
+            let missing = consumer.resolve(&[(four.clone(), Position::Start)]).await.unwrap_err();
+            assert_eq!(missing, ClientError::UnknownPartition { partition: four, count: 3 });
+        },
+    );
+}
+
+/// A position belongs to a topic, not to its name.
+#[test]
+fn a_topic_made_anew_is_not_read_from_the_old_ones_position() {
+    run(
+        |_| {},
+        async |client| {
+            let name = topic(&client, 1, &[]).await;
+            let partition = TopicPartition::new(name.as_str(), 0);
+            produce(&client, &name, ["a", "b"].map(str::to_owned)).await;
+            let mut consumer = Consumer::new(&client);
+            consumer.assign(partition.clone(), 0, None);
+            assert!(matches!(consumer.next().await.unwrap(), Event::Chunk(_)));
+            let old = consumer.topic_of(&partition);
+            let other = Client::connect(client.options().clone()).await.unwrap();
+            other.delete_topics(std::slice::from_ref(&name)).await.unwrap().remove(0).unwrap();
+            let new = NewTopic { name: name.clone(), partitions: 1, replicas: -1, configs: Vec::new() };
+            other.create_topics(&[new]).await.unwrap().remove(0).unwrap();
+            produce(&other, &name, (0..4).map(|number| number.to_string())).await;
+            let is_replaced = |event: &Event| matches!(event, Event::Replaced(one) if *one == partition);
+            let event = consumer.next().await.unwrap();
+            assert!(is_replaced(&event), "{event:?}");
+            // Also where the old one's position comes back by a way round.
+            consumer.assign_of(old, partition.clone(), 2, None);
+            let event = consumer.next().await.unwrap();
+            assert!(is_replaced(&event), "{event:?}");
+            consumer.assign(partition.clone(), 0, None);
+            let event = consumer.next().await.unwrap();
+            assert!(
+                matches!(&event, Event::Chunk(chunk) if (chunk.start(), chunk.next_offset()) == (0, 4)),
+                "{event:?}"
+            );
+        },
+    );
+}
+
 /// Runs members until each has the number of partitions wanted; answers rebalances at once.
 async fn settle(members: &mut [&mut Member], owned: &mut [Vec<TopicPartition>], wanted: &[usize]) {
     while owned.iter().map(Vec::len).ne(wanted.iter().copied()) {

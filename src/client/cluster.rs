@@ -6,7 +6,7 @@
 use super::connection::Connection;
 use super::retry::{Attempts, pause};
 use super::{Address, ClientError, ClientOptions};
-use crate::model::id::TopicId;
+use crate::model::id::{TopicId, TopicPartition};
 use crate::net::tls::ClientTls;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::metadata::{
@@ -186,6 +186,26 @@ impl Client {
                 false => error,
             })?;
         }
+    }
+
+    /// The leader of a partition and its epoch. That there is no such partition is believed of a fresh view only: the
+    /// topic may have grown since it was told of.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownTopic`], [`ClientError::UnknownPartition`]; failures of the connection.
+    pub(super) async fn leader(&self, partition: &TopicPartition) -> Result<(i32, i32), ClientError> {
+        let found = |view: &TopicView| {
+            let one = view.partition(partition.partition)?;
+            Some((one.leader, one.leader_epoch))
+        };
+        if let Some(leader) = self.known(&partition.topic).as_deref().and_then(found) {
+            return Ok(leader);
+        }
+        let view = self.fresh_topic(&partition.topic, false).await?;
+        found(&view).ok_or_else(|| ClientError::UnknownPartition {
+            partition: partition.clone(),
+            count: view.count(),
+        })
     }
 
     async fn ask_topic(&self, name: &str, create: bool) -> Result<Arc<TopicView>, ClientError> {

@@ -12,7 +12,7 @@ use crate::client::consumer::Position;
 use crate::client::group::{Committed, GroupEvent};
 use crate::client::options::Reset;
 use crate::client::{ClientError, ErrorKind};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 
 /// What a transaction meets that holds results of partitions which others have by now.
 pub(super) const LATE: ClientError = ClientError::Transaction("the group went on without this member");
@@ -38,8 +38,9 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
                     Err(_) => {}
                 }
                 for partition in &revoked {
+                    let topic = self.consumer.topic_of(partition);
                     if let Some(carried) = self.give_up(partition) {
-                        self.last.insert(partition.clone(), carried);
+                        self.last.insert(partition.clone(), (topic, carried));
                     }
                 }
                 // Until the next assignment nothing is known of what there is to do.
@@ -115,8 +116,8 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
             let kept = stored.get(partition).copied();
             let Some(offset) = kept.or_else(|| found.next()) else { continue };
             // What came straight back goes on after the last record that was put into the sinks.
-            let offset = self.last.get(partition).copied().map_or(offset, |last| offset.max(last));
-            self.read_from(partition, offset);
+            let (topic, last) = self.last.get(partition).copied().unwrap_or((TopicId::ZERO, offset));
+            self.read_from(topic, partition, offset.max(last));
             if kept.is_none() && position == Position::End {
                 // Where a group begins at the end is kept at once: the next run must not begin at a later end.
                 self.ledger.begin_at(partition, offset);
@@ -131,7 +132,22 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         self.client.group_offsets(&self.job.group).await.is_ok_and(|offsets| offsets.is_empty())
     }
 
-    fn read_from(&mut self, partition: &TopicPartition, offset: i64) {
+    /// The topic was made anew: all of it is new. With `--once` the ends were the old topic's.
+    pub(super) fn begin_anew(&mut self, partition: &TopicPartition) {
+        self.give_up(partition);
+        if self.job.once {
+            let text = format!("{partition} does not exist any more: its topic was deleted and made anew");
+            return self.host.notice(&text);
+        }
+        let text = format!("{partition}: the topic was deleted and made anew; reading goes on at its start");
+        self.host.notice(&text);
+        self.read_from(TopicId::ZERO, partition, 0);
+        // A position of the old topic may have been committed by name.
+        self.ledger.begin_at(partition, 0);
+        self.commit_soon();
+    }
+
+    fn read_from(&mut self, topic: TopicId, partition: &TopicPartition, offset: i64) {
         let stop = self.stops.get(partition).copied();
         // A partition that came after the ends were looked up belongs to a later run.
         let ended = self.job.once && stop.is_none_or(|stop| offset >= stop);
@@ -146,7 +162,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         self.ledger.hold(partition, offset);
         self.seats.insert(partition.clone(), seat);
         if !ended {
-            self.consumer.assign(partition.clone(), offset, stop);
+            self.consumer.assign_of(topic, partition.clone(), offset, stop);
         }
     }
 

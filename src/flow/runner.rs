@@ -15,7 +15,7 @@ use crate::client::consumer::{Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
 use crate::client::producer::{Producer, Topic};
 use crate::client::{Client, ClientError};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 use crate::pipeline::spec::STREAM;
 
 /// Pieces of work that lie with each worker at most, the one in hand included.
@@ -86,7 +86,7 @@ pub(super) struct Runner<'h, L, H> {
     /// Whether it was said that the group is new.
     pub(super) told_new: bool,
     /// Where partitions stood that were just given up, should they come straight back.
-    pub(super) last: HashMap<TopicPartition, i64>,
+    pub(super) last: HashMap<TopicPartition, (TopicId, i64)>,
     /// Why the last commit was not kept, if it was not.
     pub(super) uncommitted: Option<ClientError>,
     /// How often a transaction was aborted and the group joined anew.
@@ -302,10 +302,11 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
                     seat.ended = true;
                 }
             }
-            Event::Gone(partition) => {
+            Event::Gone { partition, .. } => {
                 self.host.notice(&format!("{partition} does not exist any more"));
                 self.give_up(&partition);
             }
+            Event::Replaced(partition) => self.begin_anew(&partition),
             Event::Moved { partition, from, to } if to > from => self.host.notice(&format!(
                 "{partition}: records {from} to {} are gone ({} records); reading goes on at {to}",
                 to - 1,

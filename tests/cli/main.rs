@@ -6,6 +6,7 @@
 mod admin;
 #[path = "../wire/authority.rs"]
 mod authority;
+mod changes;
 mod data;
 mod house;
 mod must_show;

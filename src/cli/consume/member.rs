@@ -11,7 +11,7 @@ use crate::client::consumer::Position;
 use crate::client::group::{Committed, GroupEvent};
 use crate::client::options::{GroupProtocol, Reset};
 use crate::client::{ClientError, ErrorKind};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 
 /// How long leaving the group may take; the session's time-out ends it otherwise.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -89,6 +89,7 @@ impl Reader<'_> {
 
     /// Stops reading a partition; `remember` where it stood, for it may come straight back.
     fn give_up(&mut self, partition: &TopicPartition, remember: bool) {
+        let topic = self.consumer.topic_of(partition);
         self.consumer.unassign(partition);
         self.open.remove(partition);
         if self.chunk.as_ref().is_some_and(|(chunk, _)| chunk.partition == *partition) {
@@ -97,7 +98,7 @@ impl Reader<'_> {
         if let Some(written) = self.ledger.release(partition)
             && remember
         {
-            self.last.insert(partition.clone(), written);
+            self.last.insert(partition.clone(), (topic, written));
         }
     }
 
@@ -110,13 +111,14 @@ impl Reader<'_> {
         for (partition, committed) in added.iter().zip(committed) {
             let stored = committed.map(|committed| committed.offset);
             // What came straight back goes on after the last record written.
-            let start = stored.max(self.last.get(partition).copied());
-            starts.push((partition, start));
+            let (topic, last) =
+                self.last.get(partition).map_or((TopicId::ZERO, None), |&(topic, last)| (topic, Some(last)));
+            starts.push((topic, partition, stored.max(last)));
         }
         let unknown: Vec<_> = starts
             .iter()
-            .filter(|(_, start)| start.is_none())
-            .map(|(partition, _)| (*partition).clone())
+            .filter(|(_, _, start)| start.is_none())
+            .map(|(_, partition, _)| (*partition).clone())
             .collect();
         let position = match self.plan.options.reset {
             Reset::Start => Position::Start,
@@ -137,9 +139,9 @@ impl Reader<'_> {
         let wanted: Vec<_> = unknown.iter().map(|partition| (partition.clone(), position)).collect();
         let mut found = self.consumer.resolve(&wanted).await.map_err(explain)?.into_iter();
         let mut decided = false;
-        for (partition, start) in starts {
+        for (topic, partition, start) in starts {
             let Some(offset) = start.or_else(|| found.next()) else { continue };
-            self.read_from(partition, offset);
+            self.read_from(topic, partition, offset);
             if start.is_none() && position == Position::End {
                 // Where a group begins at the end is kept at once: the next run must not begin at a later end.
                 self.ledger.begin_at(partition, offset);

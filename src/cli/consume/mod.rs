@@ -1,5 +1,6 @@
 //! `klog consume`: records of topics to stdout; moves a group's position only over what the reader took.
 
+mod lookout;
 mod member;
 pub(super) mod plan;
 mod reader;

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::lookout::Lookout;
 use super::plan::{Output, Plan};
 use super::sink::Sink;
 use crate::cli::context::Context;
@@ -17,9 +19,9 @@ use crate::cli::output::{self, Progress};
 use crate::cli::signals::Signals;
 use crate::client::consumer::{Chunk, Consumer, Event};
 use crate::client::group::{GroupEvent, Member};
-use crate::client::{BatchHeader, Client, ClientError, Decompressor, Record};
+use crate::client::{BatchHeader, Client, ClientError, Decompressor, Record, TopicView};
 use crate::flow::ledger::Ledger;
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 use crate::model::time::{Clock, SystemClock};
 
 /// How often a pipe is looked at while its reader is waited for; a pipe tells nobody that it is empty.
@@ -65,8 +67,10 @@ pub(super) struct Reader<'c> {
     pub(super) generation: i32,
     /// The chunk in hand, and the offset to go on from.
     pub(super) chunk: Option<(Chunk, i64)>,
-    /// Where partitions stood that were just given up, should they come straight back.
-    pub(super) last: HashMap<TopicPartition, i64>,
+    /// Where partitions stood that were just given up, and in which topic, should they come straight back.
+    pub(super) last: HashMap<TopicPartition, (TopicId, i64)>,
+    /// Without a group or an end: who looks for partitions that come.
+    pub(super) lookout: Option<Lookout>,
     scratch: Decompressor,
     records: u64,
     progress: Progress,
@@ -104,6 +108,7 @@ impl<'c> Reader<'c> {
             generation: -1,
             chunk: None,
             last: HashMap::new(),
+            lookout: None,
             scratch: Decompressor::new(),
             records: 0,
             progress,
@@ -113,14 +118,15 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Reads a partition from an offset on, unless its end is there already.
-    pub(super) fn read_from(&mut self, partition: &TopicPartition, offset: i64) {
+    /// Reads a partition from an offset on, unless its end is there already. `topic` is the one that the offset is of,
+    /// zero for whichever has the name.
+    pub(super) fn read_from(&mut self, topic: TopicId, partition: &TopicPartition, offset: i64) {
         let stop = self.stops.get(partition).copied();
         self.ledger.hold(partition, offset);
         // Where the run has ends, a partition that came later belongs to a later run.
         if stop.map_or(self.stops.is_empty(), |stop| offset < stop) {
             self.open.insert(partition.clone());
-            self.consumer.assign(partition.clone(), offset, stop);
+            self.consumer.assign_of(topic, partition.clone(), offset, stop);
         }
     }
 
@@ -221,6 +227,7 @@ impl<'c> Reader<'c> {
                 self.push()?;
             }
             event = self.consumer.next(), if !busy => self.event(event)?,
+            view = view_of(&mut self.lookout), if !busy => self.take_new(&view),
             () = sleep_until(idle), if self.plan.idle.is_some() && !waiting => return Ok(Some(End::Idle)),
             () = sleep_until(deadline), if self.plan.deadline.is_some() => return Ok(Some(End::Deadline)),
             () = sleep_until(until), if self.plan.until.is_some() => return Ok(Some(End::Until)),
@@ -242,11 +249,16 @@ impl<'c> Reader<'c> {
             Event::Stopped(partition) => {
                 self.open.remove(&partition);
             }
-            Event::Gone(partition) => {
+            Event::Gone { partition, topic } => {
                 self.open.remove(&partition);
-                self.ledger.release(&partition);
+                let written = self.ledger.release(&partition);
+                if let Some(lookout) = &self.lookout {
+                    self.last.extend(written.map(|written| (partition.clone(), (topic, written))));
+                    lookout.look_soon();
+                }
                 output::notice(self.context, &format!("{partition} does not exist any more"));
             }
+            Event::Replaced(partition) => self.begin_anew(&partition),
             Event::Moved { partition, from, to } if to > from => {
                 let text = format!(
                     "{partition}: records {from} to {} are gone ({} records); reading goes on at {to}",
@@ -261,6 +273,45 @@ impl<'c> Reader<'c> {
             }
         }
         Ok(())
+    }
+
+    /// Begins to read the partitions that came to a topic which is followed: at their start, for all in them is new.
+    fn take_new(&mut self, view: &TopicView) {
+        for index in 0..view.count() {
+            let partition = TopicPartition::new(view.name.clone(), index);
+            let wanted = self.plan.partitions.as_ref().is_none_or(|wanted| wanted.contains(&index));
+            if !wanted || self.open.contains(&partition) {
+                continue;
+            }
+            // What was away for a while only is read on.
+            let back =
+                self.last.remove(&partition).filter(|(topic, _)| !topic.is_zero() && *topic == view.id);
+            let (topic, offset) = back.unwrap_or((TopicId::ZERO, 0));
+            output::notice(
+                self.context,
+                &format!("{partition} is there now; reading it from offset {offset} on"),
+            );
+            self.read_from(topic, &partition, offset);
+        }
+    }
+
+    /// The topic was made anew: all of it is new. Where the run has ends, they were the old topic's.
+    fn begin_anew(&mut self, partition: &TopicPartition) {
+        self.open.remove(partition);
+        self.ledger.release(partition);
+        if !self.stops.is_empty() {
+            let text = format!("{partition} does not exist any more: its topic was deleted and made anew");
+            return output::notice(self.context, &text);
+        }
+        let text = format!("{partition}: the topic was deleted and made anew; reading goes on at its start");
+        output::notice(self.context, &text);
+        self.read_from(TopicId::ZERO, partition, 0);
+        if self.plan.commit {
+            // A position of the old topic may have been committed by name.
+            self.ledger.begin_at(partition, 0);
+            let soon = Instant::now() + self.plan.options.commit_interval;
+            self.commit_at.get_or_insert(soon);
+        }
     }
 
     /// Writes the records of the chunk in hand until it ends or stdout's reader is too far behind.
@@ -400,6 +451,14 @@ impl<'c> Reader<'c> {
 async fn next_of(member: &mut Option<Member>) -> Result<GroupEvent, ClientError> {
     match member {
         Some(member) => member.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a topic is like now; only told while topics are followed without a group.
+async fn view_of(lookout: &mut Option<Lookout>) -> Arc<TopicView> {
+    match lookout {
+        Some(lookout) => lookout.next().await,
         None => std::future::pending().await,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lookout::Lookout;
 use super::plan::Plan;
 use super::reader::{FAR, Reader};
 use super::sink::Sink;
@@ -15,7 +16,7 @@ use crate::cli::signals::Signals;
 use crate::client::consumer::Position;
 use crate::client::group::Member;
 use crate::client::{Client, ClientError};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 
 /// How often a topic that does not exist yet is looked for.
 const LOOK: Duration = Duration::from_millis(500);
@@ -70,7 +71,10 @@ impl<'c> Reader<'c> {
         let starts = resolve(self.plan.start).await?;
         self.stops = stops;
         for (partition, start) in partitions.iter().zip(starts) {
-            self.read_from(partition, start);
+            self.read_from(TopicId::ZERO, partition, start);
+        }
+        if !self.plan.exit && self.plan.stop.is_none() {
+            self.lookout = Some(Lookout::new(&self.client, &self.plan.topics));
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use super::{Each, TOPIC, missing};
 use crate::client::cluster::Lane;
-use crate::client::consumer::leader_of;
 use crate::client::retry::{Attempts, Refresh, refresh_after};
 use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
@@ -103,8 +102,7 @@ impl Client {
         let mut attempts = Attempts::within(self.options().api_timeout, self.options());
         loop {
             let outcome = async {
-                let view = self.topic(&partition.topic, false).await?;
-                let (leader, _) = leader_of(&view, partition)?;
+                let (leader, _) = self.leader(partition).await?;
                 let connection = self.node(leader, Lane::Main).await?;
                 let answer = connection.call(&request, self.options().request_timeout).await?;
                 let result = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();

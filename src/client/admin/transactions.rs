@@ -203,7 +203,7 @@ impl Client {
         &self,
         partition: &TopicPartition,
     ) -> Result<Vec<PartitionProducer>, ClientError> {
-        let leader = self.leader(partition).await?;
+        let (leader, _) = self.leader(partition).await?;
         let connection = self.node(leader, Lane::Main).await?;
         let topic =
             TopicRequest { name: partition.topic.to_string(), partition_indexes: vec![partition.partition] };
@@ -226,11 +226,6 @@ impl Client {
             first_offset: Some(one.current_txn_start_offset).filter(|&offset| offset >= 0),
         };
         Ok(found.active_producers.into_iter().map(one).collect())
-    }
-
-    async fn leader(&self, partition: &TopicPartition) -> Result<i32, ClientError> {
-        let view = self.topic(&partition.topic, false).await?;
-        Ok(crate::client::consumer::leader_of(&view, partition)?.0)
     }
 
     /// Ends the transaction that a transactional id has open, by taking the id over: it is aborted, and its producer is
@@ -291,7 +286,7 @@ impl Client {
         let mut attempts = Attempts::within(self.options().api_timeout, self.options());
         loop {
             let outcome = async {
-                let leader = self.leader(partition).await?;
+                let (leader, _) = self.leader(partition).await?;
                 let connection = self.node(leader, Lane::Main).await?;
                 let version = connection.version(ApiKey::WriteTxnMarkers)?;
                 let answer = connection.call_in(&request, version, self.options().request_timeout).await?;

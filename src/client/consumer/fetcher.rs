@@ -38,6 +38,8 @@ pub(super) struct Shared {
 struct Reading {
     /// Which assignment this is: answers to an earlier one are dropped.
     number: u64,
+    /// The topic that the offsets belong to; zero while an answer has still to tell.
+    topic: TopicId,
     /// Where the next fetch begins.
     offset: i64,
     /// After the last chunk given out.
@@ -76,11 +78,18 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn assign(&mut self, partition: TopicPartition, offset: i64, stop: Option<i64>) {
+    pub(super) fn assign(
+        &mut self,
+        topic: TopicId,
+        partition: TopicPartition,
+        offset: i64,
+        stop: Option<i64>,
+    ) {
         self.unassign(&partition);
         self.numbers += 1;
         let reading = Reading {
             number: self.numbers,
+            topic,
             offset,
             position: offset,
             stop,
@@ -103,6 +112,10 @@ impl State {
         }
     }
 
+    pub(super) fn topic_of(&self, partition: &TopicPartition) -> TopicId {
+        self.reading.get(partition).map_or(TopicId::ZERO, |reading| reading.topic)
+    }
+
     pub(super) fn positions(&self) -> Vec<(TopicPartition, i64)> {
         self.reading.iter().map(|(partition, reading)| (partition.clone(), reading.position)).collect()
     }
@@ -121,9 +134,10 @@ impl State {
         let may_go = |(at, (_, event)): (usize, &(u64, Event))| match event {
             Event::Chunk(chunk) => wanted(&chunk.partition),
             // What is said of a partition is said after its chunks.
-            Event::Stopped(partition) | Event::Gone(partition) | Event::Moved { partition, .. } => {
-                !chunk_of(partition, at)
-            }
+            Event::Stopped(partition)
+            | Event::Gone { partition, .. }
+            | Event::Replaced(partition)
+            | Event::Moved { partition, .. } => !chunk_of(partition, at),
         };
         let first = events.iter().enumerate().position(may_go);
         let Some((number, event)) = first.and_then(|at| self.events.remove(at)) else {
@@ -138,7 +152,7 @@ impl State {
                     reading.position = chunk.next;
                 }
             }
-            Event::Stopped(partition) | Event::Gone(partition) => {
+            Event::Stopped(partition) | Event::Gone { partition, .. } | Event::Replaced(partition) => {
                 self.reading.remove(partition);
             }
             Event::Moved { .. } => {}
@@ -164,6 +178,11 @@ impl Reading {
     /// Not said to be stopped or gone yet.
     fn unread(&self) -> bool {
         self.offset != i64::MAX
+    }
+
+    /// Whether its offsets are of another topic than the one that has the name now.
+    fn is_replaced(&self, now: TopicId) -> bool {
+        !self.topic.is_zero() && !now.is_zero() && self.topic != now
     }
 
     fn may_fetch(&self, now: Instant) -> bool {
@@ -214,7 +233,12 @@ fn step(client: &Client, shared: &Arc<Shared>) -> Option<Instant> {
         if state.failure.is_some() || state.closed {
             return None;
         }
-        plan(client, &mut state, now, &mut stale)
+        let said = state.events.len();
+        let fetches = plan(client, &mut state, now, &mut stale);
+        if state.events.len() > said {
+            shared.arrived.notify_one();
+        }
+        fetches
     };
     for (node, asked) in fetches {
         let (client, shared) = (client.clone(), shared.clone());
@@ -230,7 +254,7 @@ fn step(client: &Client, shared: &Arc<Shared>) -> Option<Instant> {
     state.reading.values().filter_map(|reading| reading.not_before.filter(|&at| at > now)).min()
 }
 
-/// Which partitions to fetch from which node now.
+/// Which partitions to fetch from which node now. Those of a topic that was made anew are not read on.
 fn plan(
     client: &Client,
     state: &mut State,
@@ -238,7 +262,7 @@ fn plan(
     stale: &mut HashSet<Arc<str>>,
 ) -> BTreeMap<i32, Vec<Asked>> {
     let mut nodes: BTreeMap<i32, (Vec<Turn>, bool)> = BTreeMap::new();
-    for (partition, reading) in &state.reading {
+    for (partition, reading) in &mut state.reading {
         if !reading.may_fetch(now) {
             continue;
         }
@@ -248,6 +272,11 @@ fn plan(
             stale.insert(partition.topic.clone());
             continue;
         };
+        if reading.is_replaced(topic_id) {
+            reading.offset = i64::MAX;
+            state.events.push_back((reading.number, Event::Replaced(partition.clone())));
+            continue;
+        }
         let (list, full) = nodes.entry(leader.leader).or_default();
         if reading.queued >= AHEAD {
             *full = true;
@@ -417,6 +446,7 @@ fn take_over(
             reading.failures = 0;
             reading.not_before = None;
             reading.unknown_since = None;
+            reading.topic = one.topic_id;
             if let Err(error) = queue_chunk(client, state, one, data) {
                 state.failure = Some(error);
             }
@@ -513,7 +543,8 @@ fn note_unknown(
             reading.unknown_since = reading.unknown_since.filter(|_| view.is_none());
         } else if *reading.unknown_since.get_or_insert(now) + GONE_AFTER <= now {
             reading.offset = i64::MAX;
-            gone.push((reading.number, Event::Gone(partition.clone())));
+            let event = Event::Gone { partition: partition.clone(), topic: reading.topic };
+            gone.push((reading.number, event));
         }
     }
     let refused = errors.into_iter().find(|(_, code)| !code.retriable());

@@ -6,12 +6,11 @@ mod fetcher;
 mod positions;
 
 use super::{Client, ClientError};
-use crate::model::id::TopicPartition;
+use crate::model::id::{TopicId, TopicPartition};
 use fetcher::Shared;
 use std::sync::Arc;
 
 pub use chunk::{Chunk, Marker};
-pub(super) use positions::leader_of;
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +46,15 @@ pub enum Event {
         to: i64,
     },
     /// The partition no longer exists; nothing more comes from it. Said once.
-    Gone(TopicPartition),
+    Gone {
+        /// Which.
+        partition: TopicPartition,
+        /// The id of the topic it was found in, as [`Consumer::topic_of`] gave it.
+        topic: TopicId,
+    },
+    /// The topic was deleted and another has its name: positions of the old one mean nothing there. Nothing more comes
+    /// from the old one, and nothing from the new one before it is assigned. Said once.
+    Replaced(TopicPartition),
 }
 
 /// A consumer of partitions that the caller names. Fetching goes on in a task of the runtime whenever the caller
@@ -69,8 +76,20 @@ impl Consumer {
     /// Begins (or goes on elsewhere) at `offset`; nothing at or after `stop` is given out. What was read ahead of
     /// another position is dropped.
     pub fn assign(&mut self, partition: TopicPartition, offset: i64, stop: Option<i64>) {
-        self.shared.state().assign(partition, offset, stop);
+        self.assign_of(TopicId::ZERO, partition, offset, stop);
+    }
+
+    /// As [`Consumer::assign`], at an offset of the topic with this id (zero: whichever has the name):
+    /// [`Event::Replaced`] comes instead of records where it is another by now.
+    pub fn assign_of(&mut self, topic: TopicId, partition: TopicPartition, offset: i64, stop: Option<i64>) {
+        self.shared.state().assign(topic, partition, offset, stop);
         self.shared.work.notify_one();
+    }
+
+    /// The id of the topic that a partition being read was found in; zero before anything came, and of brokers that
+    /// do not tell.
+    pub fn topic_of(&self, partition: &TopicPartition) -> TopicId {
+        self.shared.state().topic_of(partition)
     }
 
     /// Stops reading a partition and drops what was read ahead.

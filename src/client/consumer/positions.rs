@@ -5,7 +5,7 @@ use crate::client::admin::{Each, ListedOffset, OffsetSpec};
 use crate::client::cluster::Lane;
 use crate::client::options::Isolation;
 use crate::client::retry::{Attempts, Refresh, refresh_after};
-use crate::client::{Client, ClientError, TopicView};
+use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
@@ -70,15 +70,7 @@ impl Client {
         let mut again = None;
         for &one in open {
             let (at, partition, _) = one;
-            let view = match self.topic(&partition.topic, false).await {
-                Ok(view) => view,
-                Err(error @ ClientError::UnknownTopic(_)) => {
-                    set(found, at, Err(error));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            match leader_of(&view, partition) {
+            match self.leader(partition).await {
                 Ok((leader, epoch)) => {
                     let list = leaders.entry(leader).or_default();
                     // A request names a partition once; a second question about it goes with the next round.
@@ -86,7 +78,10 @@ impl Client {
                         list.push((one, epoch));
                     }
                 }
-                Err(error) => set(found, at, Err(error)),
+                Err(error @ (ClientError::UnknownTopic(_) | ClientError::UnknownPartition { .. })) => {
+                    set(found, at, Err(error));
+                }
+                Err(error) => return Err(error),
             }
         }
         for (node, asked) in leaders {
@@ -258,16 +253,5 @@ fn timestamp_of(spec: OffsetSpec) -> i64 {
         OffsetSpec::Earliest => -2,
         OffsetSpec::MaxTimestamp => -3,
         OffsetSpec::Time(time) => time.max(0),
-    }
-}
-
-/// The leader of a partition and its epoch.
-pub(in crate::client) fn leader_of(
-    view: &TopicView,
-    partition: &TopicPartition,
-) -> Result<(i32, i32), ClientError> {
-    match view.partition(partition.partition) {
-        Some(one) => Ok((one.leader, one.leader_epoch)),
-        None => Err(ClientError::UnknownPartition { partition: partition.clone(), count: view.count() }),
     }
 }
