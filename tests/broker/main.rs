@@ -13,6 +13,7 @@ mod faults;
 mod fetch;
 mod observe;
 mod produce;
+mod refusal_log;
 mod refusals;
 mod rig;
 mod sasl;
