@@ -127,7 +127,7 @@ pub fn missing(user: Option<&str>, need: &Need<'_>) -> String {
 /// What there is to say where it is not known which rule is missing, or it is none to give away.
 pub fn unknown(user: Option<&str>) -> String {
     let user = user.map_or_else(|| "USER".to_owned(), word);
-    format!("ask whoever runs the broker; the rules there are shows: klog acl list {user}")
+    format!("ask whoever runs the broker; the rules are listed by: klog acl list {user}")
 }
 
 /// A refusal in klog's own words.
