@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::catalog::{AlteredUsers, UserDeletion, UserUpsertion};
+use super::refusals::Refusals;
 use super::settings::Settings;
 use super::{Broker, BrokerError, Peer};
 use crate::auth::acl::{Operation, ResourceType};
@@ -20,6 +21,9 @@ use crate::auth::rules::{Caller, Filter, Rule, Verdict};
 const HASHING: usize = 2;
 /// Passwords that wait for their turn besides: a second or so of work. Whoever comes then is turned away.
 const WAITING: usize = 200;
+
+/// Bytes of a name that the log shows.
+const LONGEST: usize = 256;
 
 /// A refusal: what was missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +50,7 @@ pub(super) struct Judge {
     hashing: Semaphore,
     /// Places of those who hash or wait for it.
     queue: Semaphore,
+    refusals: Refusals,
 }
 
 /// What became of a name and a password.
@@ -69,6 +74,7 @@ impl Judge {
             open_without_rules: settings.flag("allow.everyone.if.no.acl.found"),
             hashing: Semaphore::new(HASHING),
             queue: Semaphore::new(HASHING + WAITING),
+            refusals: Refusals::default(),
         }
     }
 
@@ -83,9 +89,27 @@ fn caller(peer: &Peer) -> Caller<'_> {
     Caller { principal: peer.principal(), host }
 }
 
+/// What the log says of a refusal: an admin wants to see who lacks what, and from where.
+fn report(peer: &Peer, denied: &Denied, verdict: Verdict, untold: u64) {
+    // A name of the client's choosing may be long.
+    let end = denied.name.floor_char_boundary(LONGEST);
+    tracing::info!(
+        principal = denied.principal.as_str(),
+        operation = denied.operation.name(),
+        resource = denied.resource.name(),
+        name = denied.name.get(..end).unwrap_or_default(),
+        client = %peer.client_host,
+        client_id = peer.client_id(),
+        rule = if verdict == Verdict::Denied { "denies" } else { "none allows" },
+        untold,
+        "refused"
+    );
+}
+
 impl Broker {
     /// Whether `peer` may do `operation` on the resource. Without a listener that demands authentication everyone may
-    /// do everything.
+    /// do everything. The log tells of a refusal, though not of each of many that are the same: what is asked only to
+    /// see what there is to show goes by [`Broker::would_let`].
     ///
     /// # Errors
     /// What was missing.
@@ -96,19 +120,30 @@ impl Broker {
         resource: ResourceType,
         name: &str,
     ) -> Result<(), Denied> {
-        if self.judge.passes(peer) {
+        let verdict = self.verdict(peer, operation, resource, name);
+        if verdict == Verdict::Allowed {
             return Ok(());
         }
-        let verdict = self.state().catalog.access().rules().verdict(caller(peer), operation, resource, name);
-        match verdict {
-            Verdict::Allowed => Ok(()),
-            Verdict::NoRule if self.judge.open_without_rules => Ok(()),
-            Verdict::NoRule | Verdict::Denied => {
-                let principal = peer.principal().to_owned();
-                let denied = Denied { principal, operation, resource, name: name.to_owned() };
-                tracing::debug!(client = %peer.client_host, %denied, "refused");
-                Err(denied)
-            }
+        let principal = peer.principal().to_owned();
+        let denied = Denied { principal, operation, resource, name: name.to_owned() };
+        if let Some(untold) = self.judge.refusals.tell(&denied, self.clock().monotonic()) {
+            report(peer, &denied, verdict, untold);
+        }
+        Err(denied)
+    }
+
+    /// As [`Broker::may`], and nobody hears of it: no request is refused by it.
+    pub fn would_let(&self, peer: &Peer, operation: Operation, resource: ResourceType, name: &str) -> bool {
+        self.verdict(peer, operation, resource, name) == Verdict::Allowed
+    }
+
+    fn verdict(&self, peer: &Peer, operation: Operation, resource: ResourceType, name: &str) -> Verdict {
+        if self.judge.passes(peer) {
+            return Verdict::Allowed;
+        }
+        match self.state().catalog.access().rules().verdict(caller(peer), operation, resource, name) {
+            Verdict::NoRule if self.judge.open_without_rules => Verdict::Allowed,
+            verdict => verdict,
         }
     }
 
@@ -122,8 +157,7 @@ impl Broker {
         if self.judge.passes(peer) {
             return BTreeSet::new();
         }
-        let hidden =
-            |name: &Arc<str>| self.may(peer, Operation::Describe, ResourceType::Topic, name).is_err();
+        let hidden = |name: &Arc<str>| !self.would_let(peer, Operation::Describe, ResourceType::Topic, name);
         self.topics().iter().map(|topic| Arc::clone(topic.name())).filter(hidden).collect()
     }
 

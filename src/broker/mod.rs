@@ -25,6 +25,7 @@ mod partition;
 mod peer;
 mod producer_ids;
 mod random;
+mod refusals;
 pub mod sasl;
 pub mod settings;
 mod topic;

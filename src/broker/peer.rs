@@ -49,7 +49,11 @@ pub struct Peer {
     /// The next frames are SASL messages without a request's head (SaslHandshake 0).
     raw: AtomicBool,
     sasl: Mutex<SaslExchange>,
+    client_id: OnceLock<String>,
 }
+
+/// Bytes of a client id that are kept.
+const LONGEST_ID: usize = 256;
 
 impl fmt::Debug for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +79,7 @@ impl Peer {
             session_end_ms: AtomicI64::new(i64::MAX),
             raw: AtomicBool::new(false),
             sasl: Mutex::new(SaslExchange::Start),
+            client_id: OnceLock::new(),
         }
     }
 
@@ -83,6 +88,17 @@ impl Peer {
     pub fn known_as(mut self, principal: String) -> Self {
         self.known_as = principal;
         self
+    }
+
+    /// Notes what the client calls itself: by the first request that says so, for one connection is one client's.
+    pub fn note_client_id(&self, id: &str) {
+        self.client_id
+            .get_or_init(|| id.get(..id.floor_char_boundary(LONGEST_ID)).unwrap_or_default().to_owned());
+    }
+
+    /// What the client calls itself; empty before it did.
+    pub fn client_id(&self) -> &str {
+        self.client_id.get().map_or("", String::as_str)
     }
 
     /// Host and port by which this peer reaches this node.

@@ -122,7 +122,7 @@ fn operation(text: &str) -> Result<Operation, String> {
 }
 
 /// `DescribeConfigs` as `describe-configs`.
-fn kebab(name: &str) -> String {
+pub(super) fn kebab(name: &str) -> String {
     let mut out = String::new();
     for letter in name.chars() {
         if letter.is_uppercase() && !out.is_empty() {

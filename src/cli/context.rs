@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Global;
 use super::exit::{Exit, Failure, plain};
+use super::rights;
 use crate::client::{Client, ClientError, ErrorKind};
 use crate::config::{self, ConfigError, Environment, Flags, Settings};
 
@@ -56,6 +57,9 @@ impl Context {
     /// A client's error as a failure, with the broker's address where it helps.
     pub fn explain(&self, error: &ClientError) -> Failure {
         let failure = Failure::from(error);
+        if let Some(next) = rights::advice(error, self.settings.client.security.user(), &[]) {
+            return Failure { next, ..failure };
+        }
         if failure.exit != Exit::Unreachable {
             return failure;
         }
@@ -107,36 +111,20 @@ impl From<ConfigError> for Failure {
 
 impl From<&ClientError> for Failure {
     fn from(error: &ClientError) -> Self {
+        if let Some(next) = rights::advice(error, None, &[]) {
+            return Self::new(Exit::Denied, error.to_string(), next);
+        }
         let (exit, next) = match error.kind() {
             ErrorKind::NotFound => {
                 (Exit::Missing, "list what there is with: klog topic list, klog group list")
             }
-            ErrorKind::NotAllowed => (Exit::Denied, missing_rule(error)),
+            ErrorKind::NotAllowed => (Exit::Denied, "ask whoever runs the broker for the right to do this"),
             ErrorKind::Unreachable => (Exit::Unreachable, "check the address given with -b"),
             ErrorKind::Corrupt => (Exit::Corrupt, "look at the files of the partition on the broker's side"),
             ErrorKind::Usage => (Exit::Usage, ""),
             ErrorKind::Failed => (Exit::Failed, ""),
         };
         Self::new(exit, error.to_string(), if error.next().is_empty() { next } else { error.next() })
-    }
-}
-
-/// What would allow it, by Kafka's code of the refusal.
-fn missing_rule(error: &ClientError) -> &'static str {
-    match error.code().map(|code| code.code()) {
-        Some(29) => {
-            "it needs a rule, such as: klog acl add USER --allow read --topic NAME; see: klog acl list USER"
-        }
-        Some(30) => {
-            "it needs a rule, such as: klog acl add USER --allow read --group NAME; see: klog acl list USER"
-        }
-        Some(31) => {
-            "it needs a rule, such as: klog acl add USER --allow alter --cluster; see: klog acl list USER"
-        }
-        Some(53) => {
-            "it needs a rule, such as: klog acl add USER --allow write --transactional-id ID; see: klog acl list USER"
-        }
-        _ => "ask whoever runs the broker for the right to do this",
     }
 }
 

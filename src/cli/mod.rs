@@ -23,6 +23,7 @@ pub mod output;
 pub mod password;
 pub mod pipeline;
 pub mod produce;
+pub mod rights;
 pub mod segment;
 pub mod signals;
 pub mod times;

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::output::rows::{Format, Output, Rows};
+use super::rights::{self, Need};
 use super::topic::place::Place;
 use super::topic::worse;
 use super::{completions, glob, output, times};
-use crate::client::admin::TransactionDescription;
+use crate::client::admin::{Operation, TransactionDescription};
 use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
 use crate::model::time::{Clock, SystemClock};
@@ -122,7 +123,9 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
             Ok(found) => rows.push(row(&found, found.partitions.len().into(), now)),
             // It expired meanwhile.
             Err(error) if is_unknown(&error) => {}
-            Err(error) => exit = worse(exit, output::failure(&about(id, &error))),
+            Err(error) => {
+                exit = worse(exit, output::failure(&about(&client, id, &error, Operation::Describe)))
+            }
         }
     }
     if args.output.output == Format::Table {
@@ -160,12 +163,12 @@ fn is_unknown(error: &ClientError) -> bool {
     error.code().is_some_and(|code| code.code() == TRANSACTIONAL_ID_NOT_FOUND)
 }
 
-fn about(id: &str, error: &ClientError) -> Failure {
+fn about(client: &Client, id: &str, error: &ClientError, operation: Operation) -> Failure {
     if is_unknown(error) {
         let next = "list the ids with: klog txn list";
         return Failure::missing(format!("there is no transactional id {id}"), next);
     }
-    Failure::from(error)
+    rights::refusal(client, error, &[Need::transaction(&[operation], id)])
 }
 
 async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure> {
@@ -174,7 +177,9 @@ async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure
     for (id, outcome) in args.ids.iter().zip(client.describe_transactions(&args.ids).await) {
         match outcome {
             Ok(one) => found.push(one),
-            Err(error) => exit = worse(exit, output::failure(&about(id, &error))),
+            Err(error) => {
+                exit = worse(exit, output::failure(&about(&client, id, &error, Operation::Describe)))
+            }
         }
     }
     let now = SystemClock::default().wall_ms();
@@ -252,7 +257,9 @@ fn abort(context: &Context, args: &AbortArgs) -> Result<Exit, Failure> {
         for id in &args.ids {
             match abort_one(&client, id).await {
                 Ok(text) => output::notice(context, &text),
-                Err(error) => exit = worse(exit, output::failure(&about(id, &error))),
+                Err(error) => {
+                    exit = worse(exit, output::failure(&about(&client, id, &error, Operation::Write)))
+                }
             }
         }
         Ok(exit)

@@ -100,6 +100,11 @@ impl Security {
         self.mechanism.unwrap_or(SaslMechanism::Scram(Scram::Sha512))
     }
 
+    /// The name that it logs in with; none where it does not.
+    pub fn user(&self) -> Option<&str> {
+        self.username.as_deref().filter(|name| self.sasl && !name.is_empty())
+    }
+
     /// Holds the values against each other.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod fetch;
 mod flipped;
 mod observe;
 mod produce;
+mod refusal_log;
 mod refusals;
 mod rig;
 mod sasl;

@@ -12,6 +12,7 @@ mod house;
 mod must_show;
 mod pipeline;
 mod prometheus;
+mod rights;
 mod secure;
 mod segment;
 mod status;

@@ -106,6 +106,14 @@ impl Server {
         Ok(format!("v={}", base64(&signature)).into_bytes())
     }
 
+    /// The name whose proof comes next: nothing is shown yet.
+    pub fn claimed(&self) -> Option<&str> {
+        match &self.step {
+            Step::Challenged { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+
     /// Who has shown who he is.
     pub fn user(&self) -> Option<&str> {
         match &self.step {

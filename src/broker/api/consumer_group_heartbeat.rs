@@ -38,7 +38,7 @@ pub async fn handle(
         return refused(ErrorCode::INVALID_REQUEST, why.to_owned());
     }
     let beat = heartbeat(broker, peer, header, request);
-    let may_see = |topic: &str| broker.may(peer, Operation::Describe, ResourceType::Topic, topic).is_ok();
+    let may_see = |topic: &str| broker.would_let(peer, Operation::Describe, ResourceType::Topic, topic);
     match broker.groups().consumer_heartbeat(broker, beat, &may_see).await {
         Ok(beat) => accepted(beat),
         Err(error) => refused(code(error), error.to_string()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::operations::{self, Refused};
 use super::{assignment, configs, error};
-use crate::auth::acl::Operation;
+use crate::auth::acl::{CLUSTER, Operation, ResourceType};
 use crate::broker::catalog::NewTopic;
 use crate::broker::{AdminError, Broker, Peer, topic_settings};
 use crate::model::id::TopicId;
@@ -69,7 +69,7 @@ fn partitions_of(topic: &CreatableTopic) -> i64 {
 }
 
 fn permitted(broker: &Broker, peer: &Peer, name: &str) -> Result<(), Refused> {
-    if operations::cluster(broker, peer, Operation::Create).is_ok() {
+    if broker.would_let(peer, Operation::Create, ResourceType::Cluster, CLUSTER) {
         return Ok(());
     }
     operations::topic(broker, peer, Operation::Create, name)
@@ -167,7 +167,7 @@ fn result(
         config_source: described.source(),
         is_sensitive: described.is_sensitive(),
     };
-    if version >= 5 && operations::topic(broker, peer, Operation::DescribeConfigs, &name).is_err() {
+    if version >= 5 && !broker.would_let(peer, Operation::DescribeConfigs, ResourceType::Topic, &name) {
         return CreatableTopicResult {
             name,
             topic_id,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::operations;
-use crate::auth::acl::Operation;
+use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::{Broker, Peer, Topic};
 use crate::model::name::check_topic;
 use crate::wire::error::ErrorCode;
@@ -36,10 +36,11 @@ pub(super) async fn handle(
     let mut topics = Vec::new();
     let mut next_cursor = None;
     for name in names.into_iter().filter(|name| *name >= from.topic_name) {
+        if all && !broker.would_let(peer, Operation::Describe, ResourceType::Topic, &name) {
+            continue;
+        }
         if operations::topic(broker, peer, Operation::Describe, &name).is_err() {
-            if !all {
-                topics.push(failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED, name, i32::MIN));
-            }
+            topics.push(failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED, name, i32::MIN));
             continue;
         }
         let operations = operations::on_topic(broker, peer, &name, true);

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{operations, txn_code};
-use crate::auth::acl::Operation;
+use super::txn_code;
+use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::transactions::request::Description;
 use crate::broker::{Broker, Peer};
 use crate::wire::error::ErrorCode;
@@ -45,7 +45,7 @@ fn said(broker: &Broker, peer: &Peer, found: Description) -> TransactionState {
     }
     let topics = topics
         .into_iter()
-        .filter(|(topic, _)| operations::topic(broker, peer, Operation::Describe, topic).is_ok())
+        .filter(|(topic, _)| broker.would_let(peer, Operation::Describe, ResourceType::Topic, topic))
         .map(|(topic, partitions)| TopicData { topic: topic.to_owned(), partitions });
     TransactionState {
         transaction_state: found.status.name().to_owned(),

@@ -23,6 +23,7 @@ pub(super) fn operations(broker: &Broker, peer: &Peer, group: &str) -> i32 {
         Operation::DescribeConfigs,
         Operation::AlterConfigs,
     ];
-    let allowed = ALL.into_iter().filter(|operation| may(broker, peer, *operation, group).is_ok());
+    let allowed =
+        ALL.into_iter().filter(|operation| broker.would_let(peer, *operation, ResourceType::Group, group));
     allowed.fold(0, |bits, operation| bits | 1 << operation.code())
 }

@@ -41,10 +41,10 @@ fn may(broker: &Broker, peer: &Peer, transactional_id: Option<&str>) -> Result<(
         return txn_code::may(broker, peer, Operation::Write, id);
     }
     // Who may write to some topic may do it idempotently (KIP-679).
-    match operations::cluster(broker, peer, Operation::IdempotentWrite) {
-        Err((code, _)) if !broker.may_on_some(peer, Operation::Write, ResourceType::Topic) => Err(code),
-        _ => Ok(()),
+    if broker.may_on_some(peer, Operation::Write, ResourceType::Topic) {
+        return Ok(());
     }
+    operations::cluster(broker, peer, Operation::IdempotentWrite).map_err(|(code, _)| code)
 }
 
 async fn give(

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::group_access::may;
 use super::group_code::code;
 use crate::auth::acl::{Operation, ResourceType};
 use crate::broker::groups::request::Listing;
@@ -29,7 +28,7 @@ pub async fn handle(
     let passes = |filter: &[String], value: &str| {
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
-    let whole = broker.may(peer, Operation::Describe, ResourceType::Cluster, CLUSTER).is_ok();
+    let whole = broker.would_let(peer, Operation::Describe, ResourceType::Cluster, CLUSTER);
     let listed = match broker.groups().list(broker).await {
         Ok(listed) => listed,
         Err(error) => {
@@ -41,7 +40,9 @@ pub async fn handle(
         .filter(|group| {
             passes(&request.types_filter, kind(group)) && passes(&request.states_filter, group.state)
         })
-        .filter(|group| whole || may(broker, peer, Operation::Describe, &group.group).is_ok())
+        .filter(|group| {
+            whole || broker.would_let(peer, Operation::Describe, ResourceType::Group, &group.group)
+        })
         .map(|group| ListedGroup {
             group_id: group.group.to_string(),
             group_type: kind(&group).to_owned(),

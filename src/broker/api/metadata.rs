@@ -41,7 +41,9 @@ pub(super) async fn handle(
         }
         _ => {
             let topics = broker.topics();
-            let seen = topics.iter().filter(|topic| asker.may_see(topic.name()));
+            let seen = topics.iter().filter(|topic| {
+                broker.would_let(peer, Operation::Describe, ResourceType::Topic, topic.name())
+            });
             seen.map(|topic| asker.describe(topic)).collect()
         }
     };
@@ -58,7 +60,7 @@ pub(super) async fn handle(
         topics,
         cluster_authorized_operations: if !request.include_cluster_authorized_operations {
             i32::MIN
-        } else if operations::cluster(broker, peer, Operation::Describe).is_ok() {
+        } else if broker.would_let(peer, Operation::Describe, ResourceType::Cluster, CLUSTER) {
             operations::allowed(broker, peer, ResourceType::Cluster, CLUSTER)
         } else {
             0
@@ -90,7 +92,7 @@ async fn create_missing(
     asked: &[MetadataRequestTopic],
 ) -> BTreeMap<String, ErrorCode> {
     let may = |operation, name: &str| operations::topic(broker, peer, operation, name).is_ok();
-    let may_create_any = operations::cluster(broker, peer, Operation::Create).is_ok();
+    let may_create_any = broker.would_let(peer, Operation::Create, ResourceType::Cluster, CLUSTER);
     let mut denied = BTreeMap::new();
     let mut missing: Vec<&str> = asked
         .iter()

@@ -90,6 +90,9 @@ pub async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHeader, bod
     if let Some(refusal) = gate::refusal(broker, peer, key) {
         return Outcome::Close(refusal);
     }
+    if let Some(id) = header.client_id.as_deref() {
+        peer.note_client_id(id);
+    }
     let version = header.api_version;
     if !key.supports(version) {
         if key == ApiKey::ApiVersions {

@@ -25,7 +25,7 @@ fn supported(resource: ResourceType) -> &'static [Operation] {
 
 /// What `peer` may do with a resource: a bit for each operation, at its number.
 pub(super) fn allowed(broker: &Broker, peer: &Peer, resource: ResourceType, name: &str) -> i32 {
-    let may = |operation: &&Operation| broker.may(peer, **operation, resource, name).is_ok();
+    let may = |operation: &&Operation| broker.would_let(peer, **operation, resource, name);
     supported(resource).iter().filter(may).fold(0, |bits, operation| bits | 1 << operation.code())
 }
 

@@ -18,6 +18,9 @@ use crate::wire::error::ErrorCode;
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 
+/// Bytes of a name that the log shows.
+const LONGEST: usize = 256;
+
 /// What a step led to: the mechanism's next message, and how long the session lasts in ms once it began (0 for ever).
 struct Step {
     message: Vec<u8>,
@@ -30,11 +33,13 @@ struct Failure {
     code: ErrorCode,
     message: String,
     closes: bool,
+    /// The name that was given, where one was.
+    user: Option<String>,
 }
 
 impl Failure {
     fn state(message: &str, closes: bool) -> Self {
-        Self { code: ErrorCode::ILLEGAL_SASL_STATE, message: message.to_owned(), closes }
+        Self { code: ErrorCode::ILLEGAL_SASL_STATE, message: message.to_owned(), closes, user: None }
     }
 }
 
@@ -54,11 +59,12 @@ pub(super) async fn call(broker: &Arc<Broker>, peer: &Peer, header: &RequestHead
             };
             reply(header, &response)
         }
-        Err(Failure { code, message, closes }) => {
-            if closes {
-                report(peer, &message);
+        Err(failure) => {
+            if failure.closes {
+                report(peer, &failure);
                 delay(broker).await;
             }
+            let Failure { code, message, closes, .. } = failure;
             if code.is_ok() {
                 return Outcome::Close(message);
             }
@@ -79,7 +85,7 @@ pub(super) async fn raw(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Ou
         Ok(Step { message, .. }) if message.is_empty() => Outcome::Reply(Reply::default()),
         Ok(Step { message, .. }) => Outcome::Reply(Reply { parts: vec![Part::Bytes(message.into())] }),
         Err(failure) => {
-            report(peer, &failure.message);
+            report(peer, &failure);
             delay(broker).await;
             peer.speak_raw(false);
             Outcome::Close(failure.message)
@@ -88,8 +94,12 @@ pub(super) async fn raw(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Ou
 }
 
 /// An admin may want to see who is refused, and from where.
-fn report(peer: &Peer, why: &str) {
-    tracing::info!(client = %peer.client_host, why, "a client did not show who it is");
+fn report(peer: &Peer, failure: &Failure) {
+    // A name may be as long as a message.
+    let user =
+        failure.user.as_deref().map(|name| name.get(..name.floor_char_boundary(LONGEST)).unwrap_or_default());
+    let why = failure.message.as_str();
+    tracing::info!(client = %peer.client_host, user, why, "a client did not show who it is");
 }
 
 /// The answer, after which the connection is closed.
@@ -111,7 +121,7 @@ async fn step(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Result<Step,
         return Err(Failure::state("this listener asks for no SASL authentication", false));
     }
     // Whatever fails from here on leaves nothing of the exchange behind.
-    let (mechanism, done) = match peer.take_exchange() {
+    let (mechanism, claimed, done) = match peer.take_exchange() {
         SaslExchange::Start => {
             return Err(Failure::state("SaslAuthenticate comes after SaslHandshake", true));
         }
@@ -119,21 +129,26 @@ async fn step(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Result<Step,
             peer.put_exchange(SaslExchange::Done);
             return Err(Failure::state("the client has authenticated already", false));
         }
-        SaslExchange::Handshaken(Mechanism::Plain) => (Mechanism::Plain, log_in(broker, message).await),
+        SaslExchange::Handshaken(Mechanism::Plain) => {
+            let claimed = plain::parse(message).ok().map(|login| login.username);
+            (Mechanism::Plain, claimed, log_in(broker, message).await)
+        }
         SaslExchange::Handshaken(mechanism @ Mechanism::ScramSha256) => {
-            (mechanism, challenge(broker, scram::Mechanism::Sha256, message))
+            (mechanism, None, challenge(broker, scram::Mechanism::Sha256, message))
         }
         SaslExchange::Handshaken(mechanism @ Mechanism::ScramSha512) => {
-            (mechanism, challenge(broker, scram::Mechanism::Sha512, message))
+            (mechanism, None, challenge(broker, scram::Mechanism::Sha512, message))
         }
         SaslExchange::Scram(mut server) => {
             let mechanism = match server.mechanism() {
                 scram::Mechanism::Sha256 => Mechanism::ScramSha256,
                 scram::Mechanism::Sha512 => Mechanism::ScramSha512,
             };
+            let claimed = server.claimed().map(str::to_owned);
             let last = server.last(message).map_err(Wrong::Step);
             (
                 mechanism,
+                claimed,
                 last.map(|message| Next::Proven {
                     user: server.user().unwrap_or_default().to_owned(),
                     message,
@@ -150,7 +165,7 @@ async fn step(broker: &Arc<Broker>, peer: &Peer, message: &[u8]) -> Result<Step,
             let lifetime_ms = begin_session(broker, peer, &user)?;
             Ok(Step { message, lifetime_ms })
         }
-        Err(wrong) => Err(wrong.said(mechanism)),
+        Err(wrong) => Err(Failure { user: claimed, ..wrong.said(mechanism) }),
     }
 }
 
@@ -181,10 +196,10 @@ impl Wrong {
             // A code would be final for most clients; a connection that ends is tried again.
             Self::TooMany => {
                 let message = "too many clients log in at once".to_owned();
-                return Failure { code: ErrorCode::NONE, message, closes: true };
+                return Failure { code: ErrorCode::NONE, message, closes: true, user: None };
             }
         };
-        Failure { code: ErrorCode::SASL_AUTHENTICATION_FAILED, message, closes: true }
+        Failure { code: ErrorCode::SASL_AUTHENTICATION_FAILED, message, closes: true, user: None }
     }
 }
 
@@ -223,5 +238,6 @@ fn begin_session(broker: &Broker, peer: &Peer, user: &str) -> Result<i64, Failur
         code: ErrorCode::SASL_AUTHENTICATION_FAILED,
         message: format!("Authentication failed: a connection of {was} can not become another user's"),
         closes: true,
+        user: Some(user.to_owned()),
     })
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{error, group_code, operations};
-use crate::auth::acl::Operation;
+use crate::auth::acl::{CLUSTER, Operation, ResourceType};
 use crate::broker::transactions::Transactions;
 use crate::broker::{Broker, Partition, Peer};
 use crate::model::name::CONSUMER_OFFSETS;
@@ -21,9 +21,10 @@ pub(super) async fn handle(
     peer: &Peer,
     request: WriteTxnMarkersRequest,
 ) -> WriteTxnMarkersResponse {
-    let may = operations::cluster(broker, peer, Operation::Alter)
-        .or_else(|_| operations::cluster(broker, peer, Operation::ClusterAction))
-        .map_err(|(code, _)| code);
+    let may = match broker.would_let(peer, Operation::Alter, ResourceType::Cluster, CLUSTER) {
+        true => Ok(()),
+        false => operations::cluster(broker, peer, Operation::ClusterAction).map_err(|(code, _)| code),
+    };
     let mut markers = Vec::with_capacity(request.markers.len());
     for marker in request.markers {
         let mut waiting = Vec::new();

@@ -61,7 +61,7 @@ impl Reader<'_> {
 
     /// Why the membership ended.
     pub(super) fn group_failed(&self, error: &ClientError) -> Failure {
-        let failure = self.context.explain(error);
+        let failure = self.plan.explain(self.context, error);
         let newer = self.plan.options.group_protocol == GroupProtocol::Consumer;
         match error.code().map(|code| code.code()) {
             Some(UNSUPPORTED_VERSION) if newer => {
@@ -104,7 +104,7 @@ impl Reader<'_> {
 
     /// Begins to read new partitions at the group's offsets.
     async fn take_over(&mut self, added: &[TopicPartition]) -> Result<(), Failure> {
-        let explain = |error: ClientError| self.context.explain(&error);
+        let explain = |error: ClientError| self.plan.explain(self.context, &error);
         let Some(member) = self.member.as_ref().filter(|_| !added.is_empty()) else { return Ok(()) };
         let committed = member.committed(added).await.map_err(explain)?;
         let mut starts = Vec::with_capacity(added.len());
@@ -187,7 +187,9 @@ impl Reader<'_> {
                 self.ledger.committed(&positions);
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::NotAllowed => Err(self.context.explain(&error)),
+            Err(error) if error.kind() == ErrorKind::NotAllowed => {
+                Err(self.plan.explain(self.context, &error))
+            }
             Err(error) => {
                 output::detail(self.context, &format!("offsets were not committed: {error}"));
                 Ok(())

@@ -7,10 +7,12 @@ use crate::cli::context::Context;
 use crate::cli::envelope::Values;
 use crate::cli::exit::Failure;
 use crate::cli::format::{self, Format};
+use crate::cli::rights::Need;
 use crate::cli::{lists, times};
-use crate::client::ClientOptions;
+use crate::client::admin::Operation;
 use crate::client::consumer::Position;
 use crate::client::options::{GroupProtocol, Isolation, Reset};
+use crate::client::{ClientError, ClientOptions};
 use crate::model::time::{Clock, SystemClock};
 use crate::model::units::parse_duration;
 
@@ -48,6 +50,15 @@ pub(super) enum Output {
 }
 
 impl Plan {
+    /// An error of the client; a refusal with the rule that reading lacks.
+    pub(super) fn explain(&self, context: &Context, error: &ClientError) -> Failure {
+        let read = &[Operation::Read];
+        // Of several topics only the refusal knows which it was.
+        let topic = if let [only] = self.topics.as_slice() { only.as_str() } else { "" };
+        let group = self.group.as_deref().unwrap_or_default();
+        context.explain_need(error, &[Need::topic(read, topic), Need::group(read, group)])
+    }
+
     /// Checks what the flags say beyond what their parser knows.
     pub(super) fn new(args: &Args, context: &Context) -> Result<Plan, Failure> {
         let now = SystemClock::default().wall_ms();

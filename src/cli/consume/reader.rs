@@ -241,7 +241,7 @@ impl<'c> Reader<'c> {
     }
 
     fn event(&mut self, event: Result<Event, ClientError>) -> Result<(), Failure> {
-        match event.map_err(|error| self.context.explain(&error))? {
+        match event.map_err(|error| self.plan.explain(self.context, &error))? {
             Event::Chunk(chunk) => {
                 let from = chunk.start();
                 self.chunk = Some((chunk, from));
@@ -347,7 +347,7 @@ impl<'c> Reader<'c> {
         if let Some(failure) = failed {
             return Err(failure);
         }
-        let next = next.map_err(|error| self.context.explain(&error))?;
+        let next = next.map_err(|error| self.plan.explain(self.context, &error))?;
         while let Some(marker) = markers.next_if(|marker| marker.offset < next) {
             envelope::write_marker(self.sink.buffer(), &chunk.partition, &marker);
         }

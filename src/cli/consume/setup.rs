@@ -48,7 +48,7 @@ impl<'c> Reader<'c> {
 
     /// Resolves start and end; begins to read, or to join the group.
     async fn begin(&mut self, partitions: &[TopicPartition]) -> Result<(), Failure> {
-        let explain = |error: ClientError| self.context.explain(&error);
+        let explain = |error: ClientError| self.plan.explain(self.context, &error);
         let consumer = &self.consumer;
         let resolve = async |position: Position| {
             let wanted: Vec<_> = partitions.iter().map(|partition| (partition.clone(), position)).collect();
@@ -116,7 +116,7 @@ async fn connect(context: &Context, plan: &Plan) -> Result<(Client, Vec<TopicPar
                         format!("write to it with klog produce {name}, or list topics with: klog topic list"),
                     ));
                 }
-                Err(error) => return Err(context.explain(&error)),
+                Err(error) => return Err(plan.explain(context, &error)),
             }
         };
         let count = view.count();

@@ -6,6 +6,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::topic::worse;
 use crate::cli::{completions, output};
 use crate::client::ClientError;
+use crate::client::admin::Operation;
 
 /// Kafka's codes for a group that has members, and for one that does not exist.
 const NON_EMPTY_GROUP: i16 = 68;
@@ -42,7 +43,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
                 Err(error) if is(&error, NON_EMPTY_GROUP) => {
                     exit = worse(exit, output::failure(&has_members(name)));
                 }
-                Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+                Err(error) => {
+                    exit = worse(exit, output::failure(&about(&client, name, &error, Operation::Delete)))
+                }
             }
         }
         Ok(exit)

@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::rows::{Format, Output, Rows};
 use crate::cli::topic::worse;
 use crate::cli::{completions, output};
-use crate::client::admin::{GroupDescription, MemberDescription};
+use crate::client::admin::{GroupDescription, MemberDescription, Operation};
 use crate::model::id::TopicPartition;
 
 /// The flags of `klog group members`.
@@ -59,7 +59,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 }
                 group.members.iter().for_each(|member| rows.push(row(&group, member, format)));
             }
-            Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+            Err(error) => {
+                exit = worse(exit, output::failure(&about(&client, name, &error, Operation::Describe)))
+            }
         }
     }
     let rows = if format == Format::Table { rows.only(&SHOWN) } else { rows };

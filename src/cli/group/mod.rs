@@ -12,11 +12,12 @@ use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::held::{self, OpenTransaction};
 use super::output::rows::{Format, Output, Rows};
+use super::rights::{self, Need};
 use super::topic::worse;
 use super::{completions, glob, output};
 use crate::client::Client;
 use crate::client::ClientError;
-use crate::client::admin::{GroupDescription, OffsetSpec};
+use crate::client::admin::{GroupDescription, OffsetSpec, Operation};
 use crate::client::options::Isolation;
 use crate::model::id::TopicPartition;
 
@@ -117,7 +118,9 @@ async fn describe(context: &Context, args: DescribeArgs) -> Result<Exit, Failure
                 let open = open_transactions(&client, &group).await;
                 found.push((group, open));
             }
-            Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+            Err(error) => {
+                exit = worse(exit, output::failure(&about(&client, name, &error, Operation::Describe)))
+            }
         }
     }
     let text = match args.output.output {
@@ -160,8 +163,12 @@ fn no_group(name: &str) -> Failure {
     Failure::missing(format!("there is no group {name}"), "list the groups with: klog group list")
 }
 
-fn about(name: &str, error: &ClientError) -> Failure {
-    let failure = Failure::from(error);
+/// A failure about one group; a refusal with the rule for the operation on it.
+fn about(client: &Client, name: &str, error: &ClientError, operation: Operation) -> Failure {
+    let operations = &[operation];
+    // Only a reset reads: offsets are of topics too.
+    let needs = [Need::group(operations, name), Need::topic(operations, "")];
+    let failure = rights::refusal(client, error, &needs);
     if failure.exit == Exit::Missing {
         // A share or streams group is there, but not of a kind whose members klog can tell.
         let other =
@@ -274,7 +281,9 @@ async fn lag(context: &Context, args: LagArgs) -> Result<Exit, Failure> {
             Ok(true) => {}
             Ok(false) if all => {}
             Ok(false) => exit = worse(exit, output::failure(&no_group(name))),
-            Err(error) => exit = worse(exit, output::failure(&about(name, &error))),
+            Err(error) => {
+                exit = worse(exit, output::failure(&about(&client, name, &error, Operation::Describe)))
+            }
         }
     }
     rows.write(args.output.output)?;

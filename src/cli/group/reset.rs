@@ -8,9 +8,10 @@ use crate::cli::consume::plan::position;
 use crate::cli::context::{Context, block_on};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::rows::{Output, Rows};
+use crate::cli::rights::Need;
 use crate::cli::topic::place::Place;
 use crate::cli::{completions, output};
-use crate::client::admin::OffsetSpec;
+use crate::client::admin::{OffsetSpec, Operation};
 use crate::client::consumer::{Consumer, Position};
 use crate::client::group::{Committed, commit_without_membership};
 use crate::client::options::Isolation;
@@ -86,7 +87,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         }
         let mut partitions = Vec::new();
         for place in &places {
-            let found = place.resolve(&client).await.map_err(|error| context.explain(&error))?;
+            let found = place.resolve(&client).await;
+            let needs = [Need::topic(&[Operation::Describe], &place.topic)];
+            let found = found.map_err(|error| context.explain_need(&error, &needs))?;
             partitions.extend(found);
         }
         partitions.sort();
@@ -126,7 +129,7 @@ fn target(text: &str, now: i64) -> Result<Target, Failure> {
 async fn members(client: &Client, group: &str) -> Result<usize, Failure> {
     match client.describe_group(group).await {
         Ok(description) => Ok(description.members.len()),
-        Err(error) => match about(group, &error) {
+        Err(error) => match about(client, group, &error, Operation::Describe) {
             failure if failure.exit == Exit::Missing => Ok(0),
             failure => Err(failure),
         },
@@ -160,14 +163,15 @@ async fn plan(
         let listed = client.list_offsets_as(&wanted, Isolation::ReadUncommitted).await?;
         listed.into_iter().map(|one| one.map(|one| one.offset)).collect()
     };
-    let committed = kept(group).await.map_err(|error| about(group, &error))?;
+    let committed = kept(group).await.map_err(|error| about(client, group, &error, Operation::Describe))?;
     let asked: Vec<i64> = match target {
         Target::Place(position) => {
             let wanted: Vec<_> = partitions.iter().map(|one| (one.clone(), *position)).collect();
             Consumer::new(client).resolve(&wanted).await?
         }
         Target::Group(other) => {
-            let offsets = kept(other).await.map_err(|error| about(other, &error))?;
+            let offsets =
+                kept(other).await.map_err(|error| about(client, other, &error, Operation::Describe))?;
             let one = |partition: &TopicPartition| {
                 offsets.get(partition).copied().ok_or_else(|| no_offset(other, partition))
             };
@@ -210,7 +214,7 @@ async fn apply(client: &Client, group: &str, moves: &[Move]) -> Result<(), Failu
                 format!("group {group} has members: its offsets can't be moved while they are there"),
                 format!("stop them first; see who they are with: klog group members {group}"),
             ),
-            _ => about(group, &error),
+            _ => about(client, group, &error, Operation::Read),
         }
     })
 }

@@ -14,8 +14,10 @@ use super::completions;
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};
 use super::output;
+use super::rights::Need;
 use super::signals::Signals;
 use crate::client::ClientError;
+use crate::client::admin::Operation;
 use plan::Plan;
 use pump::Pump;
 
@@ -181,8 +183,13 @@ async fn prepare(context: &Context, plan: Plan) -> Result<Pump<'_>, Failure> {
 }
 
 fn no_topic(context: &Context, error: &ClientError, name: &str) -> Failure {
-    let failure = context.explain(error);
+    let failure = context.explain_need(error, &[Need::topic(&[Operation::Write], name)]);
     match error {
+        // The broker does not say which of the two it was.
+        ClientError::Broker { .. } if failure.exit == Exit::Denied => Failure {
+            next: format!("{}; a topic that is not there yet is made by who may create it", failure.next),
+            ..failure
+        },
         ClientError::UnknownTopic(_) => Failure {
             what: format!("no topic {name}, and the broker does not make topics by itself"),
             next: format!("make it with: klog topic create {name}"),

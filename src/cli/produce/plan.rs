@@ -11,9 +11,11 @@ use crate::cli::context::Context;
 use crate::cli::envelope::Values;
 use crate::cli::exit::Failure;
 use crate::cli::format::{self, Format, InputFormat};
+use crate::cli::rights::{self, Need};
 use crate::cli::times;
+use crate::client::admin::Operation;
 use crate::client::options::Acks;
-use crate::client::{ClientOptions, Compression};
+use crate::client::{ClientError, ClientOptions, Compression};
 use crate::model::time::{Clock, SystemClock};
 use crate::model::units::{parse_duration, parse_size};
 
@@ -63,6 +65,19 @@ pub(super) enum Shape {
 }
 
 impl Plan {
+    /// An error of the client; a refusal with the rule that writing lacks.
+    pub(super) fn explain(&self, context: &Context, error: &ClientError) -> Failure {
+        let write = &[Operation::Write];
+        let topic = Need::topic(write, self.topic.as_deref().unwrap_or_default());
+        if rights::is_of_cluster(error) {
+            // Who may write to a topic gets a producer id as well: no right on the cluster is needed for one.
+            let next = rights::missing(context.settings.client.security.user(), &topic);
+            return Failure { next, ..context.explain(error) };
+        }
+        let id = self.txn.as_ref().map(|txn| txn.id.as_str()).unwrap_or_default();
+        context.explain_need(error, &[topic, Need::transaction(write, id)])
+    }
+
     /// Checks what the flags say beyond what their parser knows.
     pub(super) fn new(args: &Args, context: &Context) -> Result<Plan, Failure> {
         let wrong = |flag: &'static str| {

@@ -312,7 +312,7 @@ impl<'c> Pump<'c> {
             return self.explain_transaction(error);
         }
         let done = self.producer.progress();
-        let failure = self.context.explain(error);
+        let failure = self.plan.explain(self.context, error);
         let safe = format!("{} of {} records are acknowledged and safe", done.acknowledged, done.pushed);
         let next = if failure.next.is_empty() { safe } else { format!("{safe}; {}", failure.next) };
         Failure { next, ..failure }

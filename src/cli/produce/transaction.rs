@@ -235,7 +235,7 @@ impl Pump<'_> {
 
 /// An error of the producer; of one of transactions with what may have led to it.
 pub(super) fn refused(context: &Context, plan: &Plan, error: &ClientError) -> Failure {
-    let failure = context.explain(error);
+    let failure = plan.explain(context, error);
     let Some(txn) = &plan.txn else { return failure };
     let timeout = show_duration(txn.timeout);
     let next = match error.code().map(|code| code.code()) {

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::nearest::distance;
 use crate::cli::{completions, output};
-use crate::client::admin::ConfigChange;
+use crate::client::admin::{ConfigChange, Operation};
 use crate::client::{Client, ClientError};
 
 /// The flags of `klog topic alter`.
@@ -53,7 +53,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                     done.push(name);
                 }
                 Err(error) => {
-                    exit = worse(exit, output::failure(&not_altered(&client, &name, &error).await));
+                    let failure = not_altered(&client, &name, &error, Operation::AlterConfigs).await;
+                    exit = worse(exit, output::failure(&failure));
                 }
             }
         }
@@ -117,7 +118,10 @@ async fn grow(context: &Context, client: &Client, names: &[String], count: i32) 
                 exit = worse(exit, output::failure(&failure));
             }
             Ok(_) => wanted.push(name.clone()),
-            Err(error) => exit = worse(exit, output::failure(&not_altered(client, name, &error).await)),
+            Err(error) => {
+                exit =
+                    worse(exit, output::failure(&not_altered(client, name, &error, Operation::Alter).await))
+            }
         }
     }
     if wanted.is_empty() {
@@ -127,14 +131,17 @@ async fn grow(context: &Context, client: &Client, names: &[String], count: i32) 
     for (name, outcome) in wanted.iter().zip(outcomes.map_err(|error| context.explain(&error))?) {
         match outcome {
             Ok(()) => output::notice(context, &format!("topic {name} has {count} partitions now")),
-            Err(error) => exit = worse(exit, output::failure(&not_altered(client, name, &error).await)),
+            Err(error) => {
+                exit =
+                    worse(exit, output::failure(&not_altered(client, name, &error, Operation::Alter).await))
+            }
         }
     }
     Ok(exit)
 }
 
-async fn not_altered(client: &Client, name: &str, error: &ClientError) -> Failure {
-    let failure = not_found(client, name, error).await;
+async fn not_altered(client: &Client, name: &str, error: &ClientError, operation: Operation) -> Failure {
+    let failure = not_found(client, name, error, &[operation]).await;
     if failure.exit != Exit::Failed || !failure.next.is_empty() {
         return failure;
     }

@@ -10,9 +10,12 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::held::{self, Ends, OpenTransaction};
 use crate::cli::output;
 use crate::cli::output::rows::{Format, Rows};
-use crate::client::admin::{ConfigEntry, OffsetSpec};
+use crate::client::admin::{ConfigEntry, OffsetSpec, Operation};
 use crate::client::{Client, TopicView};
 use crate::model::id::TopicPartition;
+
+/// What it takes to see all of it.
+const SEEN: [Operation; 2] = [Operation::Describe, Operation::DescribeConfigs];
 
 /// Everything there is to say about a topic.
 struct Description {
@@ -32,7 +35,7 @@ pub(super) async fn run(context: &Context, args: DescribeArgs) -> Result<Exit, F
         match describe(&client, name).await {
             Ok(description) => found.push(description),
             Err(error) => {
-                let failure = super::not_found(&client, name, &error).await;
+                let failure = super::not_found(&client, name, &error, &SEEN).await;
                 exit = super::worse(exit, output::failure(&failure));
             }
         }

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::output::rows::{Format, Output, Rows};
+use super::rights::{self, Need};
 use super::{completions, glob, output};
-use crate::client::admin::NewTopic;
+use crate::client::admin::{NewTopic, Operation};
 use crate::client::{Client, ClientError};
 use crate::model::name::check_topic;
 
@@ -163,7 +164,7 @@ fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
                 Err(error) if args.if_not_exists && is_there_already(&error) => {
                     output::notice(context, &format!("topic {name} is there already"));
                 }
-                Err(error) => exit = worse(exit, output::failure(&not_created(name, &error))),
+                Err(error) => exit = worse(exit, output::failure(&not_created(&client, name, &error))),
             }
         }
         if let Some(format) = args.output {
@@ -190,8 +191,8 @@ fn is_there_already(error: &ClientError) -> bool {
     error.code().is_some_and(|code| code.code() == TOPIC_ALREADY_EXISTS)
 }
 
-fn not_created(name: &str, error: &ClientError) -> Failure {
-    let failure = Failure::from(error);
+fn not_created(client: &Client, name: &str, error: &ClientError) -> Failure {
+    let failure = rights::refusal(client, error, &[Need::topic(&[Operation::Create], name)]);
     if is_there_already(error) {
         return Failure::failed(
             format!("topic {name} is there already"),
@@ -246,17 +247,23 @@ fn delete(context: &Context, args: DeleteArgs) -> Result<Exit, Failure> {
                 Err(ClientError::UnknownTopic(_)) if args.if_exists => {
                     output::notice(context, &format!("there is no topic {name}"));
                 }
-                Err(error) => exit = worse(exit, output::failure(&not_found(&client, name, &error).await)),
+                Err(error) => {
+                    exit = worse(
+                        exit,
+                        output::failure(&not_found(&client, name, &error, &[Operation::Delete]).await),
+                    )
+                }
             }
         }
         Ok(exit)
     })
 }
 
-/// A failure about one topic; an unknown one comes with the nearest name there is.
-async fn not_found(client: &Client, name: &str, error: &ClientError) -> Failure {
+/// A failure about one topic; an unknown one comes with the nearest name there is, a refusal with the rule for
+/// `operations` on it.
+async fn not_found(client: &Client, name: &str, error: &ClientError, operations: &[Operation]) -> Failure {
     if !matches!(error, ClientError::UnknownTopic(_)) {
-        let failure = Failure::from(error);
+        let failure = rights::refusal(client, error, &[Need::topic(operations, name)]);
         let named = failure.what.contains(&format!("topic {name}"));
         return match named {
             true => failure,

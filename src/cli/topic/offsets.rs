@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::rows::{Output, Rows};
 use crate::cli::{completions, output, times};
-use crate::client::admin::{Each, ListedOffset, OffsetSpec};
+use crate::client::admin::{Each, ListedOffset, OffsetSpec, Operation};
 use crate::client::options::Isolation;
 use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
@@ -54,7 +54,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            exit = worse(exit, output::failure(&not_found(&client, &place.topic, &error).await));
+            exit = worse(
+                exit,
+                output::failure(&not_found(&client, &place.topic, &error, &[Operation::Describe]).await),
+            );
         }
     }
     rows.write(args.output.output)?;

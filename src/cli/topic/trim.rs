@@ -7,8 +7,9 @@ use super::{not_found, worse};
 use crate::cli::context::{Context, block_on};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::rows::{Format, Rows};
+use crate::cli::rights::{self, Need};
 use crate::cli::{completions, output, times};
-use crate::client::admin::OffsetSpec;
+use crate::client::admin::{OffsetSpec, Operation};
 use crate::client::options::Isolation;
 use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
@@ -111,12 +112,12 @@ fn before(text: &str, now: i64) -> Result<Before, Failure> {
 async fn plan(client: &Client, place: &Place, before: Before) -> Result<Vec<Cut>, Failure> {
     let partitions = match place.resolve(client).await {
         Ok(partitions) => partitions,
-        Err(error) => return Err(not_found(client, &place.topic, &error).await),
+        Err(error) => return Err(not_found(client, &place.topic, &error, &[Operation::Delete]).await),
     };
     let found = ends(client, &partitions, before).await;
     let found = match found {
         Ok(found) => found,
-        Err(error) => return Err(not_found(client, &place.topic, &error).await),
+        Err(error) => return Err(not_found(client, &place.topic, &error, &[Operation::Delete]).await),
     };
     let mut cuts = Vec::new();
     for (partition, (start, end, at)) in partitions.into_iter().zip(found) {
@@ -187,7 +188,7 @@ async fn trim(client: &Client, cuts: Vec<Cut>, format: Option<Format>) -> Result
                 cut.end.into(),
                 Value::from((cut.end - start).max(0)),
             ]),
-            Err(error) => exit = worse(exit, output::failure(&not_trimmed(cut, &error))),
+            Err(error) => exit = worse(exit, output::failure(&not_trimmed(client, cut, &error))),
         }
     }
     if let Some(format) = format {
@@ -196,8 +197,9 @@ async fn trim(client: &Client, cuts: Vec<Cut>, format: Option<Format>) -> Result
     Ok(exit)
 }
 
-fn not_trimmed(cut: &Cut, error: &ClientError) -> Failure {
-    let failure = Failure::from(error);
+fn not_trimmed(client: &Client, cut: &Cut, error: &ClientError) -> Failure {
+    let need = Need::topic(&[Operation::Delete], &cut.partition.topic);
+    let failure = rights::refusal(client, error, &[need]);
     let partition = cut.partition.to_string();
     let why =
         failure.what.strip_prefix(&*partition).map_or(&*failure.what, |rest| rest.trim_start_matches(": "));
