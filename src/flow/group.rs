@@ -134,6 +134,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
 
     /// The topic was made anew: all of it is new. With `--once` the ends were the old topic's.
     pub(super) fn begin_anew(&mut self, partition: &TopicPartition) {
+        self.away.remove(partition);
         self.give_up(partition);
         if self.job.once {
             let text = format!("{partition} does not exist any more: its topic was deleted and made anew");
@@ -147,7 +148,7 @@ impl<L: Lines, H: Host> Runner<'_, L, H> {
         self.commit_soon();
     }
 
-    fn read_from(&mut self, topic: TopicId, partition: &TopicPartition, offset: i64) {
+    pub(super) fn read_from(&mut self, topic: TopicId, partition: &TopicPartition, offset: i64) {
         let stop = self.stops.get(partition).copied();
         // A partition that came after the ends were looked up belongs to a later run.
         let ended = self.job.once && stop.is_none_or(|stop| offset >= stop);

@@ -1,6 +1,6 @@
 //! The loop of a run: orders to workers, blocks to sinks, positions to the group, until one of the ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
@@ -87,6 +87,8 @@ pub(super) struct Runner<'h, L, H> {
     pub(super) told_new: bool,
     /// Where partitions stood that were just given up, should they come straight back.
     pub(super) last: HashMap<TopicPartition, (TopicId, i64)>,
+    /// Partitions that were said not to exist, and nothing came of them since.
+    pub(super) away: HashSet<TopicPartition>,
     /// Why the last commit was not kept, if it was not.
     pub(super) uncommitted: Option<ClientError>,
     /// How often a transaction was aborted and the group joined anew.
@@ -167,6 +169,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
             generation: -1,
             told_new: false,
             last: HashMap::new(),
+            away: HashSet::new(),
             uncommitted: None,
             starts: 0,
             ledger: Ledger::default(),
@@ -292,6 +295,7 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
     fn event(&mut self, event: Event) -> Result<(), FlowError> {
         match event {
             Event::Chunk(chunk) => {
+                self.away.remove(&chunk.partition);
                 let Some(seat) = self.seats.get_mut(&chunk.partition) else { return Ok(()) };
                 seat.seen = (chunk.high_watermark(), seat.seen.1);
                 let (number, worker, alive) = (seat.number, seat.worker, Arc::clone(&seat.alive));
@@ -302,9 +306,15 @@ impl<'h, L: Lines, H: Host> Runner<'h, L, H> {
                     seat.ended = true;
                 }
             }
-            Event::Gone { partition, .. } => {
-                self.host.notice(&format!("{partition} does not exist any more"));
-                self.give_up(&partition);
+            Event::Gone { partition, topic } => {
+                if self.away.insert(partition.clone()) {
+                    self.host.notice(&format!("{partition} does not exist any more"));
+                }
+                let carried = self.give_up(&partition);
+                if let Some(carried) = carried.filter(|_| !self.job.once) {
+                    // It may come back before the group has noticed anything, which then hands nothing out anew.
+                    self.read_from(topic, &partition, carried);
+                }
             }
             Event::Replaced(partition) => self.begin_anew(&partition),
             Event::Moved { partition, from, to } if to > from => self.host.notice(&format!(

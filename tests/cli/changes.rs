@@ -98,3 +98,37 @@ fn partitions_and_topics_that_come_are_read_without_a_group_too() {
     let done = world.sh(script).done();
     assert_eq!(done.stdout_text(), "one\ntwo\nthree\n", "{}", done.stderr_text());
 }
+
+/// The group's leader looks at topics every few minutes, and finds nothing changed: what is handed out stays.
+#[test]
+fn a_topic_that_comes_back_later_is_read_by_its_group() {
+    let world = World::new();
+    let script = r#"set -m
+        fast="-X heartbeat.interval.ms=100 -X session.timeout.ms=6000 -X auto.commit.interval.ms=200"
+        later() {
+            t=$1; shift
+            klog topic create -q $t; printf '11\n12\n' | klog produce $t
+            : > out.$t; "$@" > out.$t 2> err.$t & pid=$!
+            until [ $(wc -l < out.$t) -eq 2 ]; do sleep 0.05; done
+            klog topic delete -q $t -y
+            until grep -q 'does not exist any more' err.$t; do sleep 0.05; done
+            sleep 3
+            klog topic create -q $t; printf '21\n22\n23\n' | klog produce $t
+            for try in $(seq 200); do
+                [ $(wc -l < out.$t) -lt 5 ] && kill -0 $pid || break
+                sleep 0.05
+            done
+            kill $pid; wait $pid
+            echo $t $(cat out.$t) / $(grep -c "$t-0 does not exist any more" err.$t)
+            cat err.$t >&2
+        }
+        later classic klog consume classic -g classic $fast &
+        later consumer klog consume consumer -g consumer --group-protocol consumer $fast &
+        later pipe klog pipeline run --from pipe --to - --jq . -g pipe $fast &
+        wait"#;
+    let done = world.sh(script).done();
+    let mut said: Vec<String> = done.stdout_text().lines().map(str::to_owned).collect();
+    said.sort();
+    let read = |name: &str| format!("{name} 11 12 21 22 23 / 1");
+    assert_eq!(said, ["classic", "consumer", "pipe"].map(read), "{}", done.stderr_text());
+}

@@ -256,9 +256,11 @@ fn a_pipeline_carries_each_record_once_through_kills() {
         let done = stopped.done();
         assert_eq!(done.status, 143, "{}", done.stderr_text());
     }
-    world.klog(&[&run[..], &["--once"]].concat()).ok();
-    // What the killed one left open holds the end until its time-out.
-    until("nothing is open any more", || read() >= count);
+    // The killed one keeps its share until its session is over, and what it left open holds the end until its time-out.
+    until("all is carried and nothing is open", || {
+        world.klog(&[&run[..], &["--once"]].concat()).ok();
+        read() >= count
+    });
     let out = world.klog(&["consume", "out", "-e"]).ok();
     let mut numbers: Vec<u64> = out.lines().map(|line| line.parse().unwrap()).collect();
     numbers.sort_unstable();

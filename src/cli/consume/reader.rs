@@ -69,6 +69,8 @@ pub(super) struct Reader<'c> {
     pub(super) chunk: Option<(Chunk, i64)>,
     /// Where partitions stood that were just given up, and in which topic, should they come straight back.
     pub(super) last: HashMap<TopicPartition, (TopicId, i64)>,
+    /// Partitions that were said not to exist, and nothing came of them since.
+    away: HashSet<TopicPartition>,
     /// Without a group or an end: who looks for partitions that come.
     pub(super) lookout: Option<Lookout>,
     scratch: Decompressor,
@@ -108,6 +110,7 @@ impl<'c> Reader<'c> {
             generation: -1,
             chunk: None,
             last: HashMap::new(),
+            away: HashSet::new(),
             lookout: None,
             scratch: Decompressor::new(),
             records: 0,
@@ -244,6 +247,7 @@ impl<'c> Reader<'c> {
         match event.map_err(|error| self.plan.explain(self.context, &error))? {
             Event::Chunk(chunk) => {
                 let from = chunk.start();
+                self.away.remove(&chunk.partition);
                 self.chunk = Some((chunk, from));
             }
             Event::Stopped(partition) => {
@@ -256,7 +260,16 @@ impl<'c> Reader<'c> {
                     self.last.extend(written.map(|written| (partition.clone(), (topic, written))));
                     lookout.look_soon();
                 }
-                output::notice(self.context, &format!("{partition} does not exist any more"));
+                if self.away.insert(partition.clone()) {
+                    output::notice(self.context, &format!("{partition} does not exist any more"));
+                }
+                if let Some(written) = written
+                    && self.member.is_some()
+                    && self.stops.is_empty()
+                {
+                    // It may come back before the group has noticed anything, which then hands nothing out anew.
+                    self.read_from(topic, &partition, written);
+                }
             }
             Event::Replaced(partition) => self.begin_anew(&partition),
             Event::Moved { partition, from, to } if to > from => {
@@ -283,6 +296,7 @@ impl<'c> Reader<'c> {
             if !wanted || self.open.contains(&partition) {
                 continue;
             }
+            self.away.remove(&partition);
             // What was away for a while only is read on.
             let back =
                 self.last.remove(&partition).filter(|(topic, _)| !topic.is_zero() && *topic == view.id);
@@ -297,6 +311,7 @@ impl<'c> Reader<'c> {
 
     /// The topic was made anew: all of it is new. Where the run has ends, they were the old topic's.
     fn begin_anew(&mut self, partition: &TopicPartition) {
+        self.away.remove(partition);
         self.open.remove(partition);
         self.ledger.release(partition);
         if !self.stops.is_empty() {
