@@ -417,6 +417,12 @@ impl Partition {
     }
 
     fn when_durable(&self, offset: i64) -> Result<(), Wait> {
+        // A log that was believed clean may be found longer when it is loaded: a power cut left records, and took the note
+        // that they were being written. They are on disk, and no sync will come to say so.
+        let durable = self.log.durable_end();
+        if offset < durable && offset >= self.high_watermark.get() {
+            self.advance(durable, LogEnd(self.log.log_end()));
+        }
         let mut waiting = lock(&self.waiting);
         if offset < self.high_watermark.get() {
             return Ok(());

@@ -87,6 +87,27 @@ async fn a_file_that_lost_its_tail_while_stopped_ends_where_its_records_do() {
     assert_eq!((settle(&rig, "t").await, rig.values("t", 0, 2).await), (3, vec!["d".to_owned()]));
 }
 
+/// A power cut can leave a record and take the note that its log was being written: nobody syncs it any more.
+#[tokio::test]
+async fn a_log_that_is_longer_than_was_noted_is_seen_to_its_end() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]).await;
+    rig.produce("t", &["a"]).await;
+    rig.restart().await;
+    let path = std::path::Path::new("/data/klog-checkpoint");
+    let before = rig.disk.content(path).unwrap();
+    rig.produce("t", &["b"]).await;
+    rig.restart().await;
+    let file = rig.disk.open(path, Mode::Write).unwrap();
+    file.set_len(0).unwrap();
+    file.write_vectored_at(&[std::io::IoSlice::new(&before)], 0).unwrap();
+    rig.kill();
+    assert_eq!(rig.values("t", 0, 0).await, ["a"], "all that the checkpoint knows");
+    let end = tokio::time::timeout(std::time::Duration::from_secs(10), settle(&rig, "t")).await;
+    assert_eq!(end, Ok(2));
+    assert_eq!(rig.values("t", 0, 0).await, ["a", "b"]);
+}
+
 #[tokio::test]
 async fn acks_decide_when_and_whether_there_is_an_answer() {
     let rig = Rig::new();

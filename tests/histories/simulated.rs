@@ -1,6 +1,7 @@
 //! Histories over the simulated disk: one seed, one history. The broker's own threads sync, so that a seed draws the same plan
 //! again, but not the same order of everything.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -58,15 +59,25 @@ pub(crate) fn rules() -> Rules {
     Rules { derived: Some(("in", "workers")), forward: vec!["readers", "workers"] }
 }
 
+/// A history of a second or two that has not ended by then hangs, and that is a finding.
+const LONGEST: Duration = Duration::from_secs(240);
+
+thread_local! {
+    /// What a history is about: it has a thread of its own.
+    static STAGE: Cell<&'static str> = const { Cell::new("") };
+}
+
 /// Plays the history of a seed and has it judged.
 pub(crate) fn play(seed: u64, plant: &impl Plant) -> (Vec<Op>, Vec<Finding>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let history = runtime.unwrap().block_on(tell(seed, plant));
+    let told = runtime.unwrap().block_on(async { tokio::time::timeout(LONGEST, tell(seed, plant)).await });
+    let Ok(history) = told else { panic!("seed {seed}: nothing goes on any more: {}", STAGE.get()) };
     let findings = check::check(&history, &rules());
     (history, findings)
 }
 
 async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
+    STAGE.set("it begins");
     let mut random = fastrand::Rng::with_seed(seed);
     let node = Node::new(random.u64(..), &SETTINGS, plant.hand(seed));
     let (clock, way) = (Arc::clone(&node.clock), plant.between(&node));
@@ -87,24 +98,31 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
     clients.spawn(readers::follow(Client::new(&world, seed), true));
 
     tokio::time::sleep(Duration::from_millis(random.u64(20..100))).await;
+    STAGE.set("faults");
     for _ in 0..random.usize(3..8) {
         fault(&node, &world, &mut random).await;
         tokio::time::sleep(Duration::from_millis(random.u64(20..150))).await;
     }
     node.lose_one_answer_of(0);
     node.disk.set_capacity(None);
+    STAGE.set("a restart");
     // A log that failed takes nothing until the broker begins again.
     node.end(End::Restart).await;
     world.stop.store(true, Ordering::SeqCst);
+    STAGE.set("clients end");
     while let Some(done) = clients.join_next().await {
         done.unwrap();
     }
     // What was acknowledged last has no later sync to help it.
     let last = if random.bool() { End::PowerCut(0) } else { End::Kill(0) };
     world.recorder.note(Kind::Fault { what: format!("the last {last:?}"), tears: true });
+    STAGE.set("the last end");
     node.end(last).await;
+    STAGE.set("transactions are ended");
     transactions::end_all(Client::new(&world, seed), 0..4).await;
+    STAGE.set("all is read");
     readers::read_to_the_end(Client::new(&world, seed)).await;
+    STAGE.set("positions are learned");
     members::last_positions(Client::new(&world, seed), "readers", &["in", "out"]).await;
     members::last_positions(Client::new(&world, seed), "workers", &["in"]).await;
     let _ = tokio::time::timeout(Duration::from_secs(10), node.end(End::Restart)).await;
