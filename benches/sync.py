@@ -9,8 +9,8 @@ the bar is on the median of the ratios of the rounds.
 """
 
 import argparse
+import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -35,9 +35,10 @@ class Sync(Bench):
             assert producer.wait() == 0, producer.args
         rate = self.lines * self.options.producers / (time.monotonic() - began) / 1e6
         self.rates.setdefault(name, []).append(rate)
-        end = self.klog("topic", "offsets", name, "-o", "json").stdout
-        assert end, "the topic tells its ends"
-        self.klog("topic", "delete", name, "-y")
+        ends = json.loads(self.klog("topic", "offsets", name, "-o", "json").stdout)
+        stored = sum(one["end"] for one in ends)
+        assert stored == self.lines * self.options.producers, f"{stored} records are stored"
+        self.klog("-q", "topic", "delete", name, "-y")
 
     def topic(self, name, *settings, partitions):
         more = [part for pair in settings for part in ("-c", pair)]
@@ -80,9 +81,7 @@ def main():
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         bench.report()
     finally:
-        bench.daemon.terminate()
-        bench.daemon.wait()
-        shutil.rmtree(bench.folder)
+        bench.close()
 
 
 if __name__ == "__main__":
