@@ -166,7 +166,7 @@ fn no_group(name: &str) -> Failure {
 /// A failure about one group; a refusal with the rule for the operation on it.
 fn about(client: &Client, name: &str, error: &ClientError, operation: Operation) -> Failure {
     let operations = &[operation];
-    // Only a reset reads: offsets are of topics too.
+    // A group's offsets are of topics: what was refused may as well be the same operation there.
     let needs = [Need::group(operations, name), Need::topic(operations, "")];
     let failure = rights::refusal(client, error, &needs);
     if failure.exit == Exit::Missing {
