@@ -23,7 +23,9 @@ ANONYMOUS nothing with topics `cert-*`, alice nothing with topics `denied-*`.
 Exit 0: passed. Exit 77, with a reason as the last line of stdout: this client can not do that. Anything else: failed,
 and stderr says why. `must_pass.txt` lists the pairs that must pass, and only grows; FINDINGS.md says why any other
 pair is not on it. The suite fails when a pair of the list fails, when a pair passes and is not on the list, and when a
-pair is in neither file. A client that `tests/clients/install` could not fetch is skipped, by name.
+pair is in neither file. A client that `tests/clients/install` could not fetch is skipped, by name. These are whole
+programs of others on a machine that may be busy: with `--again` a pair that was not well is run once more, alone, and
+named as unsteady if it is well then.
 
 The drivers in Python and in Node share their scenarios (`python/scenarios.py`, `node/scenarios.mjs`) and differ in an
 adapter; the others are whole programs.
@@ -184,10 +186,10 @@ class Matrix:
         }
         self.lock = threading.Lock()
         self.results, self.skipped, self.wrong = {}, [], list(lists_are_sound(self.must, self.found))
+        self.unsteady = []
 
     def world(self, client, scenario):
-        scratch = os.path.join(self.folder, f"{client}-{scenario}")
-        os.makedirs(scratch)
+        scratch = tempfile.mkdtemp(prefix=f"{client}-{scenario}-", dir=self.folder)
         token = os.urandom(3).hex()
         return {**self.place.world, **self.keys, "prefix": f"{client}-{scenario}-{token}", "scratch": scratch}
 
@@ -236,6 +238,14 @@ class Matrix:
         for thread in threads:
             thread.join()
 
+    def again(self):
+        """Runs what was not well once more, alone: what is well then is unsteady."""
+        for (client, scenario), (_, verdict) in sorted(self.results.items()):
+            if verdict:
+                self.one(client, scenario)
+                if self.results[client, scenario][1] is None:
+                    self.unsteady.append(f"{client} {scenario}")
+
 
 def chosen(only):
     pairs = {}
@@ -257,6 +267,7 @@ def main():
     options.add_argument("--broker", help="the address of a broker that runs already, instead of klog")
     options.add_argument("--kafka", metavar="LIBS", help="a folder of Apache Kafka's jars: run it instead of klog")
     options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--again", action="store_true", help="run what was not well once more, alone, and let that count")
     options.add_argument("--keep", action="store_true", help="keep the folders of the run")
     options = options.parse_args()
     klog = os.path.abspath(options.klog)
@@ -271,6 +282,8 @@ def main():
     try:
         matrix = Matrix(place, folder, certificates, chosen(options.only))
         matrix.run(options.workers)
+        if options.again:
+            matrix.again()
     finally:
         ends = place.stop()
     if options.keep:
@@ -279,10 +292,17 @@ def main():
         shutil.rmtree(folder)
     for wrong in [*matrix.wrong, *ends]:
         print(f"NOT WELL: {wrong}")
+    # Once more at the end, where a log that is cut still shows them.
+    for (client, scenario), (result, verdict) in sorted(matrix.results.items()):
+        if verdict:
+            reason = (result.text.strip().splitlines() or [""])[-1]
+            print(f"NOT WELL: {client} {scenario}: {verdict} ({result.seconds:.1f} s): {reason}")
     verdicts = list(matrix.results.values())
     left_out = sum(1 for result, verdict in verdicts if verdict is None and result.state != "passed")
     passed = sum(1 for result, verdict in verdicts if verdict is None) - left_out
     failed = sum(1 for _, verdict in verdicts if verdict) + len(matrix.wrong) + len(ends)
+    for pair in matrix.unsteady:
+        print(f"unsteady: {pair}: not well the first time, well when run again alone")
     for name in matrix.skipped:
         print(f"skipped: {name}")
     print(f"{left_out} pairs are left out for the reasons in FINDINGS.md")

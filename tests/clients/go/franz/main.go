@@ -140,12 +140,13 @@ func join(w *world.World, group, topic string, options ...kgo.Opt) *member {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 			records := m.PollFetches(ctx).Records()
 			cancel()
-			m.mutex.Lock()
-			m.got = append(m.got, texts(records)...)
-			m.mutex.Unlock()
 			if len(records) > 0 {
 				world.Check(m.CommitRecords(soon(), records...), "commit")
 			}
+			// What counts as read is committed: whoever saw it may end the member.
+			m.mutex.Lock()
+			m.got = append(m.got, texts(records)...)
+			m.mutex.Unlock()
 			m.AllowRebalance()
 			select {
 			case <-m.stopping:
