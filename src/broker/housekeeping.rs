@@ -152,6 +152,7 @@ impl Broker {
     pub fn retain(&self) -> Option<Duration> {
         let now = self.clock.wall_ms();
         for topic in self.topics() {
+            topic.opened().for_each(|partition| partition.log().forget_checked());
             if topic.is_internal() {
                 continue;
             }

@@ -21,6 +21,7 @@ use crate::model::id::{TopicId, TopicPartition};
 
 mod aborted;
 mod append;
+mod check;
 mod checkpoint;
 mod compact;
 mod flush;

@@ -5,6 +5,7 @@
 
 mod aborted;
 mod batches;
+mod checked;
 pub mod checkpoint;
 mod compact;
 pub mod disk;

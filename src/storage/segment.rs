@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::aborted::{self, Entry as AbortedEntry};
 use super::batches::{Located, Step, Walk};
+use super::checked::Checked;
 use super::checkpoint::{read_raw, replace_raw};
 use super::compact::output::Finished;
 use super::disk::Mode;
@@ -95,6 +96,8 @@ pub(super) struct Segment {
     gone: AtomicBool,
     /// Ranges of the file that recovery found to be no batches.
     damaged: OnceLock<Vec<Range<u64>>>,
+    /// What readers need not check.
+    checked: Mutex<Checked>,
     indexes: RwLock<Indexes>,
     aborted: RwLock<Aborted>,
 }
@@ -131,6 +134,8 @@ impl Segment {
         let written = made.aborted.len();
         segment.set_aborted(made.aborted, Some(written));
         segment.set_damaged(Vec::new());
+        // Its batches were checked on their way, just now.
+        held(&segment.checked).forget(0);
         segment.set_dirty(true);
         segment.adopt(made.file);
         segment
@@ -148,6 +153,7 @@ impl Segment {
             dirty: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             damaged: OnceLock::new(),
+            checked: Mutex::new(Checked::behind(size)),
             indexes: RwLock::new(indexes),
             aborted: RwLock::default(),
         }
@@ -156,6 +162,21 @@ impl Segment {
     /// Says once which ranges of the file are no batches.
     pub(super) fn set_damaged(&self, ranges: Vec<Range<u64>>) {
         let _ = self.damaged.set(ranges);
+    }
+
+    /// Whether a reader need not check these bytes: they were written or checked not long ago.
+    pub(super) fn is_checked(&self, range: &Range<u64>) -> bool {
+        held(&self.checked).covers(range)
+    }
+
+    /// Says that these bytes are as they were written.
+    pub(super) fn set_checked(&self, range: Range<u64>) {
+        held(&self.checked).add(range);
+    }
+
+    /// What is there now is to be checked again.
+    pub(super) fn forget_checked(&self) {
+        held(&self.checked).forget(self.size());
     }
 
     /// Bytes of whole batches.

@@ -4,6 +4,7 @@
 use klog::storage::sim::SimDisk;
 
 mod aborted;
+mod checked;
 mod compact;
 mod compact_real;
 mod faults;

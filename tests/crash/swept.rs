@@ -33,10 +33,10 @@ fn swept(node: &Node) -> (Vec<i64>, Vec<Range<i64>>) {
 }
 
 /// A batch's file, its place in that in bytes, and its offsets.
-type Place = (PathBuf, Range<usize>, Range<i64>);
+pub(crate) type Place = (PathBuf, Range<usize>, Range<i64>);
 
 /// A log of several segments after a clean stop, and its batches.
-fn stopped() -> (Arc<SimDisk>, Vec<Place>) {
+pub(crate) fn stopped() -> (Arc<SimDisk>, Vec<Place>) {
     let disk = SimDisk::new(5);
     let node = open(&disk);
     for n in 0..12 {

@@ -1,7 +1,8 @@
-//! Planning a read: which bytes of which file hold whole batches; it takes no append lock and reads headers only at the two ends.
+//! Planning a read: which bytes of which file hold whole batches; it takes no append lock.
 //!
 //! The cost of a plan: a binary search in the index for each end, then header reads over at most one index interval
-//! (4 KiB of log in one read) at each. A plan that reaches the segment's end below `upto` needs no second search.
+//! (4 KiB of log in one read) at each. A plan that reaches the segment's end below `upto` needs no second search. What was
+//! neither written nor checked since the last [`Log::forget_checked`] is read too, and checked (`check.rs`).
 
 use std::io;
 use std::sync::Arc;
@@ -25,6 +26,16 @@ pub struct ReadPlan {
     pub len: usize,
     /// No planned batch reaches beyond this offset.
     pub end: i64,
+}
+
+/// What bounds a plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) max_bytes: usize,
+    /// An end offset that no batch of it reaches beyond.
+    pub(super) upto: i64,
+    /// Whether the first batch may be larger than `max_bytes`.
+    pub(super) at_least_one: bool,
 }
 
 impl ReadPlan {
@@ -54,7 +65,7 @@ impl Log {
     /// Never crosses from one segment to the next.
     ///
     /// # Errors
-    /// `OffsetOutOfRange`; `Damaged` where recovery (or the walk) found no batch; `Io`.
+    /// `OffsetOutOfRange`; `Damaged` where there is no batch, or one that is not as it was written; `Io`.
     pub fn plan(
         &self,
         from: i64,
@@ -71,8 +82,9 @@ impl Log {
             let Some(upto) = self.readable(from, upto)? else { return Ok(ReadPlan::empty()) };
             let first = segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
             for segment in segments.iter().skip(first) {
-                if let Some(found) = self.locate(core, segment, from)? {
-                    return self.plan_within(core, segment, &found, max_bytes, upto, at_least_one);
+                let bounds = Bounds { max_bytes, upto, at_least_one };
+                if let Some(plan) = self.plan_in(core, segment, from, bounds)? {
+                    return Ok(plan);
                 }
             }
             // Nothing is left from there on: readers are told so, or they would wait for it until something is written.
@@ -96,14 +108,13 @@ impl Log {
         Ok((from < upto).then_some(upto))
     }
 
-    fn plan_within(
+    /// A plan from the batch `first` on; empty where the bounds leave nothing.
+    pub(super) fn plan_within(
         &self,
         core: &Core,
         segment: &Arc<Segment>,
         first: &Located,
-        max_bytes: usize,
-        upto: i64,
-        at_least_one: bool,
+        Bounds { max_bytes, upto, at_least_one }: Bounds,
     ) -> Result<ReadPlan, StorageError> {
         if first.header.next_offset() > upto {
             return Ok(ReadPlan::empty());
@@ -195,16 +206,29 @@ impl Log {
         let from = entry.map_or(0, |entry| u64::from(entry.position)).clamp(first.position, size);
         let mut walk = Walk::new(file, from, size);
         let mut planned = first.end().max(from);
+        // What the heads behind the plan say of their offsets is not believed where it contradicts these.
+        let mut reached = first.header.next_offset();
+        if let Some(entry) = entry {
+            reached = reached.max(segment.base + i64::from(entry.relative) + 1);
+        }
         loop {
             match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
                 Step::Batch(batch) if batch.end() <= limit && batch.header.next_offset() <= upto => {
                     planned = planned.max(batch.end());
+                    reached = reached.max(batch.header.next_offset());
                 }
                 Step::Batch(batch) => {
-                    return Ok((planned, upto.min(batch.header.base_offset.max(first.header.next_offset()))));
+                    return Ok((planned, upto.min(batch.header.base_offset.max(reached))));
                 }
                 Step::End | Step::Bad => return Ok((planned, upto)),
             }
+        }
+    }
+
+    /// From now on readers check again what is there: what rots meanwhile is not sent for ever.
+    pub fn forget_checked(&self) {
+        if let Some(core) = self.core.get() {
+            core.segments().iter().for_each(|segment| segment.forget_checked());
         }
     }
 

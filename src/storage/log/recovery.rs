@@ -102,6 +102,7 @@ impl<'l> Recovery<'l> {
         let (files, dir) = (self.log.folder.files(), &self.log.dir);
         let segment = Segment::growing(files, dir, base);
         segment.publish(size, base);
+        segment.forget_checked();
         let trusted_to = if self.dirty { self.recovery_point } else { i64::MAX };
         let indexed_to = trusted_to.saturating_sub(base).clamp(0, i64::from(i32::MAX) + 1);
         let last_entry = segment.begin_growing(indexed_to)?;
@@ -307,13 +308,21 @@ impl<'l> Recovery<'l> {
 pub(super) struct Window<'f> {
     file: &'f dyn DiskFile,
     size: u64,
+    /// Least bytes of one read, as far as the file has them.
+    step: usize,
     bytes: Vec<u8>,
     at: u64,
 }
 
 impl<'f> Window<'f> {
     pub(super) fn new(file: &'f dyn DiskFile, size: u64) -> Self {
-        Self { file, size, bytes: Vec::new(), at: 0 }
+        Self { file, size, step: WINDOW, bytes: Vec::new(), at: 0 }
+    }
+
+    /// As [`Window::new`], for who wants `bytes` of the file and not much more.
+    pub(super) fn over(file: &'f dyn DiskFile, size: u64, bytes: u64) -> Self {
+        let step = usize::try_from(bytes).unwrap_or(WINDOW).saturating_add(HEADER_LEN).min(WINDOW);
+        Self { step, ..Self::new(file, size) }
     }
 
     /// `len` bytes from `position`, which must lie within the file.
@@ -321,7 +330,7 @@ impl<'f> Window<'f> {
         let inside = position >= self.at && position + len as u64 <= self.at + self.bytes.len() as u64;
         if !inside {
             let rest = usize::try_from(self.size.saturating_sub(position)).unwrap_or(usize::MAX);
-            let want = len.max(WINDOW).min(rest);
+            let want = len.max(self.step).min(rest);
             self.bytes.resize(want, 0);
             self.at = position;
             crate::storage::disk::read_exact_at(self.file, &mut self.bytes, position)?;
@@ -359,7 +368,12 @@ impl<'f> Window<'f> {
 
     /// The batch at `position`, if a whole one with a good CRC lies there whose offsets fit a segment from `base` in
     /// which `expected` is the least offset due.
-    fn good(&mut self, position: u64, base: i64, expected: i64) -> io::Result<Option<BatchHeader>> {
+    pub(super) fn good(
+        &mut self,
+        position: u64,
+        base: i64,
+        expected: i64,
+    ) -> io::Result<Option<BatchHeader>> {
         let rest = self.size - position;
         if rest < HEADER_LEN as u64 {
             return Ok(None);
