@@ -36,14 +36,16 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| value.parse().unwrap())
 }
 
-/// The seeds to play: the one asked for, or so many from a random one on.
+/// The seeds to play: the one asked for, or so many from a random one or from that one on.
 fn seeds(short: u64, full: u64) -> std::ops::Range<u64> {
-    if let Some(seed) = number("KLOG_HISTORY_SEED") {
-        return seed..seed + 1;
-    }
-    let count = number("KLOG_HISTORIES").unwrap_or(if long() { full } else { short });
-    let first = u64::from(fastrand::u32(..)) << 16;
-    first..first + count
+    let (seed, count) = (number("KLOG_HISTORY_SEED"), number("KLOG_HISTORIES"));
+    let otherwise = match seed {
+        Some(_) => 1,
+        None if long() => full,
+        None => short,
+    };
+    let first = seed.unwrap_or_else(|| u64::from(fastrand::u32(..)) << 16);
+    first..first + count.unwrap_or(otherwise)
 }
 
 /// Writes a history down for people and answers where.

@@ -79,6 +79,12 @@ impl Transactional {
         Producer { name: self.number, incarnation }
     }
 
+    /// Becomes a new incarnation, however long that takes: one that went on as before would commit with its next
+    /// transaction what the last one left open.
+    async fn begin_anew(&mut self, client: &mut Client) {
+        while !client.stopped() && !self.init(client).await {}
+    }
+
     /// Becomes a new incarnation, which ends what an earlier one left open; `false` when nobody answers.
     pub(crate) async fn init(&mut self, client: &mut Client) -> bool {
         let request = InitProducerIdRequest {
@@ -298,8 +304,9 @@ impl Transactional {
         let mut zombie = self.clone();
         let mut other = Client::new(&client.world, client.random.u64(..));
         if client.random.bool() {
-            tokio::join!(self.init(client), zombie.go_on(&mut other, txn));
-        } else if self.init(client).await {
+            tokio::join!(self.begin_anew(client), zombie.go_on(&mut other, txn));
+        } else {
+            self.begin_anew(client).await;
             zombie.go_on(&mut other, txn).await;
         }
     }
@@ -315,7 +322,7 @@ impl Transactional {
 /// Writes to several partitions at once, commits or aborts, and is overtaken by itself now and then.
 pub(crate) async fn writer(mut client: Client, number: u64) {
     let mut producer = Transactional::new(number, number.is_multiple_of(2));
-    while !client.stopped() && !producer.init(&mut client).await {}
+    producer.begin_anew(&mut client).await;
     while !client.stopped() {
         let txn = client.world.recorder.number();
         let mut step = Step::Done;
@@ -335,8 +342,8 @@ pub(crate) async fn writer(mut client: Client, number: u64) {
         let commit = step == Step::Done && client.random.u8(0..10) < 7;
         // A batch that was refused leaves a gap in the sequences, which only a new epoch closes.
         let gone_on = step != Step::Over && producer.end(&mut client, txn, commit, TRIES).await;
-        if (!gone_on || step != Step::Done) && !client.stopped() {
-            producer.init(&mut client).await;
+        if !gone_on || step != Step::Done {
+            producer.begin_anew(&mut client).await;
         }
         client.pause().await;
     }
@@ -346,7 +353,7 @@ pub(crate) async fn writer(mut client: Client, number: u64) {
 pub(crate) async fn worker(mut client: Client, number: u64, group: &'static str) {
     let mut producer = Transactional::new(number, number.is_multiple_of(2));
     let mut member = Member::new(&mut client, group, &["in"]);
-    while !client.stopped() && !producer.init(&mut client).await {}
+    producer.begin_anew(&mut client).await;
     while !client.stopped() {
         if !member.heartbeat(&mut client).await {
             client.back_off().await;
@@ -375,9 +382,7 @@ pub(crate) async fn worker(mut client: Client, number: u64, group: &'static str)
         };
         if !gone_on {
             // Back to what the group keeps, once this producer's transaction is over for certain.
-            if !client.stopped() {
-                producer.init(&mut client).await;
-            }
+            producer.begin_anew(&mut client).await;
             member.positions.clear();
         }
         if client.random.u8(0..50) == 0 {
