@@ -13,6 +13,7 @@ mod model;
 mod power;
 mod real;
 mod rebuilt;
+mod straddle;
 mod support;
 mod swept;
 mod transactions;

@@ -15,7 +15,7 @@ use crate::support::*;
 const CRC: usize = 17;
 const ATTRIBUTES: usize = 22;
 
-fn start(disk: &Arc<SimDisk>) -> Node {
+pub(crate) fn start(disk: &Arc<SimDisk>) -> Node {
     let settings =
         LogSettings { compact: true, delete_by_retention: false, min_dirty_millionths: 0, ..settings() };
     try_open(disk, settings).unwrap()
@@ -26,7 +26,7 @@ fn compact(log: &Log) -> Result<Compacted, StorageError> {
     log.compact(&options, &mut |_| true)
 }
 
-fn put(log: &Log, key: &str, value: &str, producer: Option<(i64, i32)>) {
+pub(crate) fn put(log: &Log, key: &str, value: &str, producer: Option<(i64, i32)>) {
     let mut builder = BatchBuilder::new();
     builder.push(NOW, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
     let stamp = producer.map_or(ProducerStamp::NONE, |(id, base_sequence)| ProducerStamp {
@@ -38,7 +38,7 @@ fn put(log: &Log, key: &str, value: &str, producer: Option<(i64, i32)>) {
     append(log, &builder.finish_plain(stamp).unwrap()).unwrap();
 }
 
-fn end(log: &Log, producer: i64, commit: bool) {
+pub(crate) fn end(log: &Log, producer: i64, commit: bool) {
     let marker = match commit {
         true => ControlMarker::Commit { coordinator_epoch: 0 },
         false => ControlMarker::Abort { coordinator_epoch: 0 },
@@ -80,7 +80,7 @@ fn segments(disk: &SimDisk) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Every batch: its file, its position, its header, its size.
-fn located(disk: &SimDisk) -> Vec<(PathBuf, usize, BatchHeader, usize)> {
+pub(crate) fn located(disk: &SimDisk) -> Vec<(PathBuf, usize, BatchHeader, usize)> {
     let mut found = Vec::new();
     for (path, bytes) in segments(disk) {
         let mut rest = bytes.as_slice();
@@ -92,7 +92,7 @@ fn located(disk: &SimDisk) -> Vec<(PathBuf, usize, BatchHeader, usize)> {
     found
 }
 
-fn flip(disk: &SimDisk, path: &Path, at: usize, bits: u8) {
+pub(crate) fn flip(disk: &SimDisk, path: &Path, at: usize, bits: u8) {
     let byte = disk.content(path).unwrap()[at] ^ bits;
     let file = disk.open(path, Mode::Write).unwrap();
     file.write_vectored_at(&[IoSlice::new(&[byte])], at as u64).unwrap();
@@ -100,7 +100,7 @@ fn flip(disk: &SimDisk, path: &Path, at: usize, bits: u8) {
 }
 
 /// The values that are in the files, checked or not.
-fn values(disk: &SimDisk) -> Vec<String> {
+pub(crate) fn values(disk: &SimDisk) -> Vec<String> {
     let mut found = Vec::new();
     for (_, bytes) in segments(disk) {
         let mut rest = bytes.as_slice();

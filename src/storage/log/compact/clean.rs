@@ -65,8 +65,16 @@ enum Verdict {
 }
 
 impl Judge<'_> {
+    /// What is to become of a batch, and whether it may be a marker that a `.txnindex` has an entry of, which stays then.
     fn batch(&mut self, batch: &Batch<'_>, header: &BatchHeader) -> (Verdict, bool) {
-        if header.base_offset >= self.upto || !batch.crc_ok() {
+        if header.base_offset >= self.upto {
+            return (Verdict::Keep, header.is_control());
+        }
+        if !batch.crc_ok() {
+            // What is damaged stays, so its transaction goes on being seen, and its marker stays too.
+            if !header.is_control() {
+                self.tracker.is_aborted(header);
+            }
             return (Verdict::Keep, false);
         }
         if header.count == 0 {
