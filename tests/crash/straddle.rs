@@ -67,6 +67,9 @@ fn a_transaction_that_can_not_be_read_whole_keeps_its_marker_and_holds_up_nothin
     let (path, at, _, size) = located(&disk)[0].clone();
     flip(&disk, &path, at + size - 2, 1);
     for days in 1..4 {
+        put(log, "k", "older", None);
+        roll(log);
+        log.sync().unwrap();
         compact(log, 1 << 16, NOW + days * DAY_MS * 10);
     }
     assert!(located(&disk).iter().any(|(_, _, header, _)| header.is_control() && header.producer_id == 1));
