@@ -121,8 +121,8 @@ impl SimDisk {
         self.state().syncs
     }
 
-    /// Cuts the power in the middle of the step with this number (the next one is [`SimDisk::steps`]): it and everything
-    /// after it fails until [`SimDisk::restart`].
+    /// Cuts the power in the middle of the step with this number (the next one is [`SimDisk::steps`]), or of the next one
+    /// where others took that meanwhile: it and everything after it fails until [`SimDisk::restart`].
     pub fn cut_power_at(&self, step: u64) {
         self.state().cut_at = Some(step);
     }
@@ -229,7 +229,7 @@ impl State {
     fn step(&mut self) -> io::Result<()> {
         let number = self.steps;
         self.steps += 1;
-        if self.cut_at == Some(number) {
+        if self.cut_at.is_some_and(|at| number >= at) {
             self.off = true;
             return Err(io::Error::other("the simulated power is cut"));
         }

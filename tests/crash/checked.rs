@@ -147,3 +147,48 @@ fn what_this_process_wrote_is_not_checked_until_it_is_forgotten() {
     append_values(&node.log, 2).unwrap();
     assert_eq!(read(&node, 3, 1_000), Ok(vec![3, 4]));
 }
+
+/// Where the index has another place or another offset than it should, readers are led by what lies in the log.
+#[test]
+fn no_flipped_bit_of_an_index_hides_or_moves_anything() {
+    let (_, batches) = stopped();
+    let end = batches.last().unwrap().2.end;
+    let mut met = 0;
+    for (file, ..) in &batches {
+        let index = file.with_extension("index");
+        let (disk, _) = stopped();
+        for at in 0..disk.content(&index).map_or(0, |bytes| bytes.len()) {
+            for bit in 0..8 {
+                let (disk, _) = stopped();
+                disk.flip_bit(&index, at, bit);
+                let node = open(&disk);
+                let what = format!("{} at {at}.{bit}", index.display());
+                // Not known yet, known, and both again from every offset.
+                for known in [false, true] {
+                    let (given, bad) = read_all(&node, 1);
+                    assert!(
+                        bad.is_empty() && given == (0..end).collect::<Vec<_>>(),
+                        "{what}, {known}: {bad:?}"
+                    );
+                }
+                for from in 0..end {
+                    assert!(read(&node, from, 250).unwrap().contains(&from), "{what}: {from}");
+                }
+                // A bound within the segment: nothing of what lies behind it is planned.
+                for upto in 1..=end {
+                    let plan = node.log.plan(0, 100_000, upto, true).unwrap();
+                    let mut bytes = Vec::new();
+                    plan.read(&mut bytes).unwrap();
+                    let mut rest = bytes.as_slice();
+                    while !rest.is_empty() {
+                        let (batch, behind) = Batch::split_first(rest).unwrap().unwrap();
+                        assert!(batch.header().next_offset() <= upto, "{what}: {upto}");
+                        rest = behind;
+                    }
+                }
+                met += 1;
+            }
+        }
+    }
+    assert!(met > 100, "indexes have entries");
+}

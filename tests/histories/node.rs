@@ -162,6 +162,15 @@ impl Node {
         self.begin_life(number);
     }
 
+    /// Ends the broker's last life: its threads end too.
+    pub(crate) async fn close(&self) {
+        let life = self.life.borrow().clone();
+        if let Some(life) = life {
+            let _ = life.broker.close().await;
+        }
+        self.life.send_replace(None);
+    }
+
     /// Flips a bit inside the batches of a closed segment; answers which records it was in.
     pub(crate) fn rot(&self) -> Option<(Log, std::ops::Range<i64>)> {
         let mut draws = self.draws.lock().unwrap();

@@ -125,7 +125,7 @@ async fn tell(seed: u64, plant: &impl Plant) -> Vec<Op> {
     STAGE.set("positions are learned");
     members::last_positions(Client::new(&world, seed), "readers", &["in", "out"]).await;
     members::last_positions(Client::new(&world, seed), "workers", &["in"]).await;
-    let _ = tokio::time::timeout(Duration::from_secs(10), node.end(End::Restart)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(10), node.close()).await;
     world.recorder.history()
 }
 

@@ -61,7 +61,7 @@ impl Log {
     }
 
     /// As [`Log::locate`], believing no batch on the way that is not as it was written.
-    fn locate_checked(
+    pub(super) fn locate_checked(
         &self,
         core: &Core,
         segment: &Arc<Segment>,

@@ -144,21 +144,28 @@ impl Log {
         if size == 0 {
             return Ok(None);
         }
-        let mut at = segment
-            .with_indexes(|offsets, _| index::floor(offsets, from - segment.base))?
-            .map_or(0, |entry| u64::from(entry.position));
+        let entry = segment.with_indexes(|offsets, _| index::floor(offsets, from - segment.base))?;
+        let mut at = entry.map_or(0, |entry| u64::from(entry.position));
+        let mut indexed = entry.map(|entry| segment.base + i64::from(entry.relative));
         for damage in core.damaged.iter().filter(|damage| damage.base == segment.base) {
             if damage.offsets.contains(&from) {
                 return Err(self.damaged(damage.offsets.clone()));
             }
-            if damage.offsets.end <= from {
-                at = at.max(damage.position.end);
+            if damage.offsets.end <= from && damage.position.end > at {
+                at = damage.position.end;
+                indexed = None;
             }
         }
         let file = segment.file()?;
         let mut walk = Walk::new(file.as_ref(), at, size);
         loop {
-            match walk.step().map_err(StorageError::io("reading", &segment.path("log")))? {
+            let step = walk.step().map_err(StorageError::io("reading", &segment.path("log")))?;
+            // Where the index leads there is the batch that it says, or one of the two has rotted.
+            let last = indexed.take();
+            if last.is_some_and(|last| !matches!(step, Step::Batch(it) if it.header.last_offset() == last)) {
+                return self.locate_checked(core, segment, from);
+            }
+            match step {
                 Step::Batch(batch) if batch.header.last_offset() >= from => {
                     let damage = core.damage_at(segment.base, batch.position);
                     return damage
@@ -203,7 +210,13 @@ impl Log {
         }
         let entry =
             segment.with_indexes(|offsets, _| index::last_within(offsets, upto - segment.base, limit))?;
-        let from = entry.map_or(0, |entry| u64::from(entry.position)).clamp(first.position, size);
+        // An entry that leads to another batch than it says leads nowhere.
+        let entry = entry.filter(|entry| {
+            let at = u64::from(entry.position);
+            at > first.position
+                && matches!(Walk::new(file, at, size).step(), Ok(Step::Batch(it)) if it.header.last_offset() == segment.base + i64::from(entry.relative))
+        });
+        let from = entry.map_or(first.position, |entry| u64::from(entry.position));
         let mut walk = Walk::new(file, from, size);
         let mut planned = first.end().max(from);
         // What the heads behind the plan say of their offsets is not believed where it contradicts these.
