@@ -41,6 +41,8 @@ const CASES: &[Case] = &[
         "",
         &["no daemon is running for", "flag --no-autostart", "klog broker start"],
     ),
+    ("-b 127.0.0.1:1 broker stop", 2, "", &["-b 127.0.0.1:1: broker commands act on", "name it with --data"]),
+    ("broker config --broker 127.0.0.1:1", 2, "", &["act on the daemon of a data folder"]),
     ("broker status", 7, "", &["no daemon is running for", "klog broker start"]),
     ("broker stop", 0, "", &["no daemon is running"]),
     ("broker stop -q", 0, "", &[]),
