@@ -43,6 +43,8 @@ const CASES: &[Case] = &[
     ),
     ("-b 127.0.0.1:1 broker stop", 2, "", &["-b 127.0.0.1:1: broker commands act on", "name it with --data"]),
     ("broker config --broker 127.0.0.1:1", 2, "", &["act on the daemon of a data folder"]),
+    ("produce --txn orders", 2, "", &["<TOPIC>", "write TOPIC before --txn, or --txn=ID"]),
+    ("produce --txn", 2, "", &["<TOPIC>", "see: klog produce --help"]),
     ("broker status", 7, "", &["no daemon is running for", "klog broker start"]),
     ("broker stop", 0, "", &["no daemon is running"]),
     ("broker stop -q", 0, "", &[]),
