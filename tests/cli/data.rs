@@ -346,3 +346,13 @@ fn a_group_that_reads_to_the_end_is_not_done_before_it() {
     let lag = world.klog(&["group", "lag", "g", "-o", "tsv"]).ok();
     assert!(lag.lines().skip(1).all(|line| line.split('\t').nth(6) == Some("0")), "{lag}");
 }
+
+#[test]
+fn a_member_whose_stdout_fails_leaves_its_group() {
+    let world = World::new();
+    world.sh("seq 5 | klog produce t").ok();
+    let done = world.sh("klog consume t -g g -n 1 > /dev/full").done();
+    assert_eq!(done.status, 1, "{}", done.stderr_text());
+    assert!(done.stderr_text().contains("can't write to stdout"), "{}", done.stderr_text());
+    assert_eq!(world.klog(&["group", "list", "-o", "tsv"]).ok().matches("Empty").count(), 1);
+}
