@@ -45,6 +45,12 @@ const CASES: &[Case] = &[
     ("broker config --broker 127.0.0.1:1", 2, "", &["act on the daemon of a data folder"]),
     ("produce --txn orders", 2, "", &["<TOPIC>", "write TOPIC before --txn, or --txn=ID"]),
     ("produce --txn", 2, "", &["<TOPIC>", "see: klog produce --help"]),
+    (
+        "acl add bob --deny all --topic * --prefixed",
+        2,
+        "",
+        &["'*'", "leave --prefixed out: '*' stands for all"],
+    ),
     ("broker status", 7, "", &["no daemon is running for", "klog broker start"]),
     ("broker stop", 0, "", &["no daemon is running"]),
     ("broker stop -q", 0, "", &[]),
