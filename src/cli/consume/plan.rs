@@ -63,12 +63,6 @@ impl Plan {
     pub(super) fn new(args: &Args, context: &Context) -> Result<Plan, Failure> {
         let now = SystemClock::default().wall_ms();
         let (start, stop) = where_from(args, now)?;
-        let mut topics: Vec<String> = Vec::new();
-        for topic in &args.topics {
-            if !topics.contains(topic) {
-                topics.push(topic.clone());
-            }
-        }
         let (stop, until) = match &args.until {
             None => (stop, None),
             Some(_) if stop.is_some() => {
@@ -80,7 +74,7 @@ impl Plan {
             },
         };
         Ok(Plan {
-            topics,
+            topics: lists::once(args.topics.clone()),
             partitions: args.partitions.as_deref().map(lists::partitions).transpose().map_err(wrong("-p"))?,
             group: args.group.clone(),
             start,
