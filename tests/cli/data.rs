@@ -356,3 +356,15 @@ fn a_member_whose_stdout_fails_leaves_its_group() {
     assert!(done.stderr_text().contains("can't write to stdout"), "{}", done.stderr_text());
     assert_eq!(world.klog(&["group", "list", "-o", "tsv"]).ok().matches("Empty").count(), 1);
 }
+
+#[test]
+fn a_group_commits_nothing_where_that_is_off() {
+    let world = World::new();
+    world.sh("seq 3 | klog produce t").ok();
+    for _ in 0..2 {
+        let read = world.sh("klog -X enable.auto.commit=false consume t -e -g g").ok();
+        assert_eq!(read, "1\n2\n3\n");
+    }
+    assert_eq!(world.sh("klog -X enable.auto.commit=true consume t -e -g g").ok(), "1\n2\n3\n");
+    assert_eq!(world.sh("klog consume t -e -g g").ok(), "");
+}

@@ -51,6 +51,7 @@ const CASES: &[Case] = &[
         "",
         &["'*'", "leave --prefixed out: '*' stands for all"],
     ),
+    ("-X enable.auto.commit=no topic list", 2, "", &["enable.auto.commit=no", "true, false"]),
     ("broker status", 7, "", &["no daemon is running for", "klog broker start"]),
     ("broker stop", 0, "", &["no daemon is running"]),
     ("broker stop -q", 0, "", &[]),

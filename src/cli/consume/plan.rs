@@ -84,7 +84,7 @@ impl Plan {
             count: args.count,
             idle: duration("--idle", args.idle.as_deref())?,
             deadline: duration("--deadline", args.deadline.as_deref())?,
-            commit: args.group.is_some() && !args.no_commit,
+            commit: args.group.is_some() && !args.no_commit && context.settings.client.auto_commit,
             control: args.control,
             output: output(args)?,
             options: options(args, context.settings.client.clone()),
