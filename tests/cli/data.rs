@@ -368,3 +368,15 @@ fn a_group_commits_nothing_where_that_is_off() {
     assert_eq!(world.sh("klog -X enable.auto.commit=true consume t -e -g g").ok(), "1\n2\n3\n");
     assert_eq!(world.sh("klog consume t -e -g g").ok(), "");
 }
+
+#[test]
+fn what_is_told_to_people_does_not_steer_their_terminal() {
+    let world = World::new();
+    let done = world.sh(r"klog topic delete -y $'x\e[2J'").done();
+    assert_eq!(done.status, 3);
+    assert!(done.stderr_text().contains("x\u{fffd}[2J"), "{:?}", done.stderr_text());
+    world.sh(r"echo a | klog produce t --txn=$'i\e[2J'; klog consume t -e -g $'g\e[2J'").ok();
+    let shown = world.sh(r"klog txn describe $'i\e[2J'; klog group describe $'g\e[2J'").ok();
+    assert!(shown.contains("id i\u{fffd}[2J,") && shown.contains("group g\u{fffd}[2J,"), "{shown:?}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
