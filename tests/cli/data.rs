@@ -370,6 +370,16 @@ fn a_group_commits_nothing_where_that_is_off() {
 }
 
 #[test]
+fn without_a_group_reset_says_where_reading_begins() {
+    let world = World::new();
+    world.sh("seq 3 | klog produce t").ok();
+    assert_eq!(world.sh("klog consume t -e --reset end").ok(), "");
+    for start in ["--reset start", "--reset fail", "--reset end -o 0", "--reset end --since 1970-01-01"] {
+        assert_eq!(world.sh(&format!("klog consume t -e {start}")).ok(), "1\n2\n3\n", "{start}");
+    }
+}
+
+#[test]
 fn what_is_told_to_people_does_not_steer_their_terminal() {
     let world = World::new();
     let done = world.sh(r"klog topic delete -y $'x\e[2J'").done();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Args;
+use super::{Args, ResetTo};
 use crate::cli::context::Context;
 use crate::cli::envelope::Values;
 use crate::cli::exit::Failure;
@@ -104,9 +104,9 @@ fn duration(flag: &'static str, text: Option<&str>) -> Result<Option<Duration>, 
 fn options(args: &Args, mut options: ClientOptions) -> ClientOptions {
     if let Some(reset) = args.reset {
         options.reset = match reset {
-            super::ResetTo::Start => Reset::Start,
-            super::ResetTo::End => Reset::End,
-            super::ResetTo::Fail => Reset::Fail,
+            ResetTo::Start => Reset::Start,
+            ResetTo::End => Reset::End,
+            ResetTo::Fail => Reset::Fail,
         };
     }
     if args.read_uncommitted {
@@ -160,6 +160,8 @@ fn where_from(args: &Args, now: i64) -> Result<(Position, Option<Position>), Fai
         return Ok((Position::Time(time), None));
     }
     match args.offset.as_deref() {
+        // Nobody has a stored offset then.
+        None if !grouped && args.reset == Some(ResetTo::End) => Ok((Position::End, None)),
         None => Ok((Position::Start, None)),
         Some("stored") if grouped => Ok((Position::Start, None)),
         Some("stored") => Err(wrong("-o")("stored offsets belong to a group; name it with -g".to_owned())),
