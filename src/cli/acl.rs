@@ -248,6 +248,12 @@ impl About {
         resources: &[(ResourceType, String)],
     ) -> Result<(), Failure> {
         for (kind, name) in resources {
+            if self.prefixed && name == "*" {
+                return Err(Failure::usage(
+                    format!("--prefixed: that is a {} whose name begins with '*'", kebab(kind.name())),
+                    "leave --prefixed out: '*' stands for all",
+                ));
+            }
             if *kind == ResourceType::Topic && name != "*" {
                 // The beginning of a name has the letters of one.
                 check_topic(name).map_err(|bad| {

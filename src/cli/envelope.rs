@@ -1,6 +1,7 @@
 //! The JSON envelope, one object a line, lossless both ways; bytes that are no text become `{"base64":"..."}`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
 
 use base64::Engine;
@@ -113,8 +114,35 @@ struct Envelope<'b> {
     control: Option<IgnoredAny>,
 }
 
-/// Reads one line. Missing fields are null or their defaults, `offset` and unknown fields are ignored; kcat's
-/// names (`payload`, `ts`, a flat list of headers) are accepted.
+impl Envelope<'_> {
+    fn says_nothing(&self) -> bool {
+        self.topic.is_none()
+            && self.partition.is_none()
+            && self.timestamp.is_none()
+            && self.key.is_none()
+            && self.value.is_none()
+            && self.headers.is_none()
+    }
+}
+
+/// Every name that an envelope's field has, klog's and kcat's.
+const FIELDS: [&str; 10] =
+    ["topic", "partition", "offset", "timestamp", "ts", "key", "value", "payload", "headers", "control"];
+
+/// Refuses an object that holds something, but nothing of an envelope: its data would be lost without a word.
+fn check_that_it_is_one(line: &[u8]) -> Result<(), String> {
+    let fields: HashMap<Cow<'_, str>, IgnoredAny> =
+        serde_json::from_slice(line).map_err(|error| format!("not a JSON envelope: {error}"))?;
+    if fields.is_empty() || fields.keys().any(|name| FIELDS.contains(&name.as_ref())) {
+        return Ok(());
+    }
+    Err("it has no field of an envelope (topic, partition, offset, timestamp, key, value, headers); for JSON values \
+         leave -J out"
+        .to_owned())
+}
+
+/// Reads one line. Missing fields are null or their defaults, `offset` and unknown fields beside known ones are
+/// ignored; kcat's names (`payload`, `ts`, a flat list of headers) are accepted.
 ///
 /// # Errors
 /// One line that says what was found and what is allowed.
@@ -123,6 +151,9 @@ pub fn read(line: &[u8], values: Values) -> Result<Input<'static>, String> {
         serde_json::from_slice(line).map_err(|error| format!("not a JSON envelope: {error}"))?;
     if envelope.control.is_some() {
         return Err("the end of a transaction, which is no record; leave --control out".to_owned());
+    }
+    if envelope.says_nothing() {
+        check_that_it_is_one(line)?;
     }
     Ok(Input {
         topic: envelope.topic,
@@ -279,6 +310,9 @@ mod tests {
     #[test]
     fn input_takes_defaults_and_kcats_shape() {
         assert_eq!(read(b"{}", Values::Text).unwrap(), Input::default());
+        for line in [r#"{"value":null}"#, r#"{"offset":7,"x":1}"#, r#"{"ts":null,"\u0061":[]}"#] {
+            assert_eq!(read(line.as_bytes(), Values::Text).unwrap(), Input::default(), "{line}");
+        }
         let kcat = br#"{"topic":"t","partition":1,"offset":3,"tstype":"create","ts":5,"broker":1,
             "headers":["a","1","b",null],"key":"k","payload":"p"}"#;
         let input = read(kcat, Values::Text).unwrap();
@@ -297,6 +331,9 @@ mod tests {
             (r#"{"key":{"base64":"!"}}"#, "base64"),
             (r#"{"key":[]}"#, "key must be a string"),
             (r#"{"headers":[["a"]]}"#, "a header must be"),
+            (r#"{"a":1}"#, "it has no field of an envelope"),
+            (r#"{"message":{"value":"x"},"level":"info"}"#, "for JSON values leave -J out"),
+            ("[null,null,null,null,null,null,null]", "not a JSON envelope"),
             (r#"{"headers":["a"]}"#, "a value for each name"),
             (r#"{"headers":[[null,"x"]]}"#, "must not be null"),
         ] {

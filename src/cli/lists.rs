@@ -1,4 +1,4 @@
-//! Lists of partitions as people write them: `0,2-4`; never more of them than a topic can have.
+//! Lists as people write them: partitions like `0,2-4`, never more of them than a topic can have, and names.
 
 /// Reads `0,2-4`: ascending, each once. The error says what is no partition.
 pub fn partitions(text: &str) -> Result<Vec<i32>, String> {
@@ -15,9 +15,22 @@ pub fn partitions(text: &str) -> Result<Vec<i32>, String> {
     Ok(found)
 }
 
+/// Names in their order, each once: what is said twice is meant once.
+pub fn once(names: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_keep_their_order_and_come_once() {
+        let names = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        assert_eq!(once(names("baabcb")), names("bac"));
+        assert_eq!(once(Vec::new()), names(""));
+    }
 
     #[test]
     fn lists_of_partitions() {

@@ -194,6 +194,11 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 fn run(cli: Cli) -> Exit {
     let for_daemon = matches!(cli.command, Command::Broker(_));
+    if let Some(address) = cli.global.broker.as_ref().filter(|_| for_daemon) {
+        // What was meant for another broker must not be done to the one at hand.
+        let what = format!("-b {address}: broker commands act on the daemon of a data folder");
+        return output::failure(&Failure::usage(what, "name it with --data"));
+    }
     let outcome =
         Context::resolve(&cli.global, for_daemon).and_then(|context| dispatch(&context, cli.command));
     outcome.unwrap_or_else(|failure| output::failure(&failure))

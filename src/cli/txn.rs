@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
-use super::output::rows::{Format, Output, Rows};
+use super::output::rows::{Format, Output, Rows, printable};
 use super::rights::{self, Need};
 use super::topic::place::Place;
 use super::topic::worse;
@@ -217,8 +217,8 @@ fn described_json(found: &TransactionDescription, now: i64) -> Value {
 fn described_text(found: &TransactionDescription, now: i64) -> String {
     let mut out = format!(
         "transactional id {}, {}, producer {} epoch {}, time-out {}, coordinator node {}\n",
-        found.id,
-        found.state,
+        printable(&found.id),
+        printable(&found.state),
         found.producer_id,
         found.producer_epoch,
         show_duration(millis(found.timeout_ms.into())),

@@ -24,11 +24,11 @@ pub(super) fn report(error: &clap::Error, arguments: &[OsString]) -> Exit {
             let _ = error.print();
             Exit::Usage
         }
-        _ => output::failure(&explain(error, &path_of(&super::command(), arguments))),
+        _ => output::failure(&explain(error, &path_of(&super::command(), arguments), arguments)),
     }
 }
 
-fn explain(error: &clap::Error, path: &str) -> Failure {
+fn explain(error: &clap::Error, path: &str, arguments: &[OsString]) -> Failure {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -40,7 +40,20 @@ fn explain(error: &clap::Error, path: &str) -> Failure {
             .collect();
         what = format!("{what} {}", names.join(" "));
     }
-    Failure::usage(what, next(error, path))
+    let next = if is_topic_taken(error, path, arguments) {
+        "write TOPIC before --txn, or --txn=ID".to_owned()
+    } else {
+        next(error, path)
+    };
+    Failure::usage(what, next)
+}
+
+/// Whether `klog produce` lacks its topic because a `--txn` before it took the word for its ID.
+fn is_topic_taken(error: &clap::Error, path: &str, arguments: &[OsString]) -> bool {
+    let is_id = |word: &OsString| word.to_str().is_none_or(|word| !word.starts_with('-'));
+    error.kind() == ErrorKind::MissingRequiredArgument
+        && path == "klog produce"
+        && arguments.windows(2).any(|pair| matches!(pair, [flag, id] if flag == "--txn" && is_id(id)))
 }
 
 fn next(error: &clap::Error, path: &str) -> String {

@@ -4,7 +4,7 @@ use super::context::{Context, block_on};
 use super::exit::{Exit, Failure, plain};
 use super::output::rows::{Format, Output, Rows};
 use super::topic::worse;
-use super::{output, password};
+use super::{lists, output, password};
 use crate::client::admin::{
     DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS, SALT_BYTES, ScramChange, ScramMechanism,
     UserCredentials,
@@ -176,7 +176,7 @@ fn add(context: &Context, args: &AddArgs) -> Result<Exit, Failure> {
 }
 
 fn remove(context: &Context, args: &RemoveArgs) -> Result<Exit, Failure> {
-    let names: Vec<String> = args.names.iter().map(|name| bare(name)).collect();
+    let names = lists::once(args.names.iter().map(|name| bare(name)).collect());
     let shown = names.join(", ");
     if !args.yes && !output::confirm(&format!("Remove {shown}?"), true) {
         return Err(Failure::failed(format!("nothing removed: {shown}"), "answer y, or give -y"));

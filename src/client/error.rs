@@ -292,6 +292,11 @@ pub(super) fn lost(address: &Address, error: &io::Error) -> ClientError {
     }
 }
 
+/// A time in seconds for a text, to the millisecond: what is left of a limit is no round number.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}
+
 impl fmt::Display for ClientError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -299,11 +304,11 @@ impl fmt::Display for ClientError {
                 write!(out, "cannot connect to {address}: {reason}")
             }
             Self::Silent { address, after } => {
-                write!(out, "no answer from {address} in {} s", after.as_secs_f32())
+                write!(out, "no answer from {address} in {} s", seconds(*after))
             }
             Self::Disconnected { address, reason } => write!(out, "connection to {address} lost: {reason}"),
             Self::TimedOut { what, after } => {
-                write!(out, "no answer to {what} in {} s", after.as_secs_f32())
+                write!(out, "no answer to {what} in {} s", seconds(*after))
             }
             Self::Protocol { address, reason } => {
                 write!(out, "what answers at {address} does not speak as a Kafka broker does: {reason}")
@@ -339,7 +344,7 @@ impl fmt::Display for ClientError {
             Self::DeliveryTimeout { partition, after, last } => write!(
                 out,
                 "records for {partition} were not acknowledged in {} s; the last failure: {last}",
-                after.as_secs_f32()
+                seconds(*after)
             ),
             Self::CommitUnknown { id, last } => {
                 write!(out, "it is not known whether the transaction of {id} is committed: {last}")
@@ -382,6 +387,10 @@ mod tests {
         assert_eq!(error.to_string(), "topic t: too many (POLICY_VIOLATION)");
         let error = ClientError::RecordTooLarge { ordinal: 0, size: 9, limit: Some(8) };
         assert_eq!(error.to_string(), "record 1 has 9 bytes as a batch of its own, at most 8 are allowed");
+        for (after, text) in [(9_999_996, "10"), (250_000, "0.25"), (1_500_400, "1.5")] {
+            let error = ClientError::Silent { address: "a:1".into(), after: Duration::from_micros(after) };
+            assert_eq!(error.to_string(), format!("no answer from a:1 in {text} s"));
+        }
         let error = io::Error::from_raw_os_error(111);
         assert_eq!(system_text(&error), "Connection refused");
     }

@@ -127,6 +127,8 @@ pub struct ClientOptions {
     pub instance_id: Option<String>,
     /// `partition.assignment.strategy`, by the names the protocol uses (`range`, `roundrobin`, `cooperative-sticky`), in order of preference; range, cooperative-sticky.
     pub assignors: Vec<String>,
+    /// `enable.auto.commit`; true: whoever reads as a group commits what was taken.
+    pub auto_commit: bool,
     /// `auto.commit.interval.ms`; 5 s.
     pub commit_interval: Duration,
     /// `allow.auto.create.topics` of the producer's metadata requests; true (a consumer never creates).
@@ -172,6 +174,7 @@ impl ClientOptions {
             rebalance_timeout: Duration::from_secs(300),
             instance_id: None,
             assignors: vec!["range".to_owned(), "cooperative-sticky".to_owned()],
+            auto_commit: true,
             commit_interval: Duration::from_secs(5),
             auto_create: true,
         }
@@ -284,6 +287,7 @@ const PROPERTIES: &[Property] = properties! {
     "max.poll.interval.ms" => |o, v| o.rebalance_timeout = millis(v, 1)?;
     "group.instance.id" => |o, v| o.instance_id = (!v.is_empty()).then(|| v.to_owned());
     "partition.assignment.strategy" => |o, v| o.assignors = assignors(v)?;
+    "enable.auto.commit" => |o, v| o.auto_commit = truth(v)?;
     "auto.commit.interval.ms" => |o, v| o.commit_interval = millis(v, 0)?;
     "allow.auto.create.topics" => |o, v| o.auto_create = truth(v)?;
     "security.protocol" => |o, v| o.security.set_protocol(v)?;
@@ -329,7 +333,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "client.dns.lookup",
     "client.rack",
     "connections.max.idle.ms",
-    "enable.auto.commit",
     "enable.metrics.push",
     "exclude.internal.topics",
     "key.deserializer",

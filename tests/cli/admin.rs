@@ -379,3 +379,21 @@ fn codes_are_explained_without_a_broker() {
     assert!(wrong.stderr_text().contains("did you mean UNKNOWN_MEMBER_ID?"), "{}", wrong.stderr_text());
     assert!(!world.data().exists());
 }
+
+/// A name given twice is meant once, and there is one thing to say of it.
+#[test]
+fn a_name_given_twice_counts_once() {
+    let world = World::new();
+    let said = |line: &str| {
+        let done = world.sh(&format!("klog {line}")).done();
+        assert_eq!(done.status, 0, "{line}: {}", done.stderr_text());
+        done.stderr_text().lines().filter(|line| !line.contains("daemon")).count()
+    };
+    assert_eq!(said("topic create b a b a"), 2);
+    world.sh("echo x | klog produce a; klog consume a -e -g g").ok();
+    world.sh("echo secret | klog user add u --mechanism scram-sha-256 --iterations 4096").ok();
+    assert_eq!(said("topic alter a a -c retention.ms=5000000"), 1);
+    assert_eq!(said("topic delete -y a b a"), 2);
+    assert_eq!(said("group delete -y g g"), 1);
+    assert_eq!(said("user remove -y u User:u"), 1);
+}

@@ -346,3 +346,47 @@ fn a_group_that_reads_to_the_end_is_not_done_before_it() {
     let lag = world.klog(&["group", "lag", "g", "-o", "tsv"]).ok();
     assert!(lag.lines().skip(1).all(|line| line.split('\t').nth(6) == Some("0")), "{lag}");
 }
+
+#[test]
+fn a_member_whose_stdout_fails_leaves_its_group() {
+    let world = World::new();
+    world.sh("seq 5 | klog produce t").ok();
+    let done = world.sh("klog consume t -g g -n 1 > /dev/full").done();
+    assert_eq!(done.status, 1, "{}", done.stderr_text());
+    assert!(done.stderr_text().contains("can't write to stdout"), "{}", done.stderr_text());
+    assert_eq!(world.klog(&["group", "list", "-o", "tsv"]).ok().matches("Empty").count(), 1);
+}
+
+#[test]
+fn a_group_commits_nothing_where_that_is_off() {
+    let world = World::new();
+    world.sh("seq 3 | klog produce t").ok();
+    for _ in 0..2 {
+        let read = world.sh("klog -X enable.auto.commit=false consume t -e -g g").ok();
+        assert_eq!(read, "1\n2\n3\n");
+    }
+    assert_eq!(world.sh("klog -X enable.auto.commit=true consume t -e -g g").ok(), "1\n2\n3\n");
+    assert_eq!(world.sh("klog consume t -e -g g").ok(), "");
+}
+
+#[test]
+fn without_a_group_reset_says_where_reading_begins() {
+    let world = World::new();
+    world.sh("seq 3 | klog produce t").ok();
+    assert_eq!(world.sh("klog consume t -e --reset end").ok(), "");
+    for start in ["--reset start", "--reset fail", "--reset end -o 0", "--reset end --since 1970-01-01"] {
+        assert_eq!(world.sh(&format!("klog consume t -e {start}")).ok(), "1\n2\n3\n", "{start}");
+    }
+}
+
+#[test]
+fn what_is_told_to_people_does_not_steer_their_terminal() {
+    let world = World::new();
+    let done = world.sh(r"klog topic delete -y $'x\e[2J'").done();
+    assert_eq!(done.status, 3);
+    assert!(done.stderr_text().contains("x\u{fffd}[2J"), "{:?}", done.stderr_text());
+    world.sh(r"echo a | klog produce t --txn=$'i\e[2J'; klog consume t -e -g $'g\e[2J'").ok();
+    let shown = world.sh(r"klog txn describe $'i\e[2J'; klog group describe $'g\e[2J'").ok();
+    assert!(shown.contains("id i\u{fffd}[2J,") && shown.contains("group g\u{fffd}[2J,"), "{shown:?}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}

@@ -242,3 +242,16 @@ fn json_logs_are_json_from_the_first_line_to_the_last() {
     assert!(["DEBUG", "INFO", "ERROR"].iter().all(|level| levels.iter().any(|found| found == level)));
     assert!(second.stderr_text().contains("is running for"), "{}", second.stderr_text());
 }
+
+#[test]
+fn a_daemon_that_hangs_is_no_daemon_that_answers() {
+    let world = World::new();
+    world.klog(&["broker", "start"]).ok();
+    let pid = Pid::from_raw(world.daemon_pid().unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let done = world.klog(&["broker", "status"]).done();
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(done.status, 7, "{}", done.stderr_text());
+    assert!(done.stderr_text().contains("no answer in 10 s"), "{}", done.stderr_text());
+    world.klog(&["broker", "status"]).ok();
+}

@@ -119,7 +119,7 @@ fn what_is_open_is_shown_and_can_be_aborted() {
     let world = World::new();
     let going = open_transaction(&world, "shown");
     world.sh("echo late | klog produce t; klog consume t -e -g g").ok();
-    let listed = world.klog(&["txn", "list", "sho*", "--state", "Ongoing", "-o", "jsonl"]).ok();
+    let listed = world.klog(&["txn", "list", "sho*", "--state", "ongoing", "-o", "jsonl"]).ok();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&listed["id"], &listed["partitions"]), (&"shown".into(), &1.into()));
     let producer = listed["producer_id"].as_i64().unwrap();
@@ -268,4 +268,13 @@ fn a_pipeline_carries_each_record_once_through_kills() {
     assert!(numbers == wanted, "{} of {count} records", numbers.len());
     let refused = world.klog(&["pipeline", "run", "--from", "in", "--to", "-", "--exactly-once"]).done();
     assert_eq!(refused.status, 2, "{}", refused.stderr_text());
+}
+
+#[test]
+fn an_unknown_state_is_told_the_known_ones() {
+    let world = World::new();
+    let done = world.klog(&["txn", "list", "--state", "open"]).done();
+    assert_eq!(done.status, 2, "{}", done.stderr_text());
+    let said = done.stderr_text();
+    assert!(said.contains("\"open\"") && said.contains("Empty, Ongoing, "), "{said}");
 }

@@ -19,14 +19,27 @@ const LONGEST_PAGE: u64 = 64 << 20;
 /// Reads a page, such as `/status`, of the daemon that holds `data`.
 ///
 /// # Errors
-/// Nobody listens (a daemon older than the pages does not), or what came is no page.
+/// Nobody listens (a daemon older than the pages does not), nothing came in time ([`io::ErrorKind::TimedOut`]), or
+/// what came is no page.
 pub(super) fn get(data: &Path, page: &str) -> io::Result<String> {
+    get_within(data, page, PATIENCE)
+}
+
+fn get_within(data: &Path, page: &str, patience: Duration) -> io::Result<String> {
     let mut stream = dial(data)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {page} HTTP/1.1\r\nHost: klog\r\nConnection: close\r\n\r\n")?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    let request = format!("GET {page} HTTP/1.1\r\nHost: klog\r\nConnection: close\r\n\r\n");
     let mut answer = Vec::new();
-    stream.take(LONGEST_PAGE).read_to_end(&mut answer)?;
+    let came = stream.write_all(request.as_bytes());
+    let came = came.and_then(|()| stream.take(LONGEST_PAGE).read_to_end(&mut answer));
+    came.map_err(|error| match error.kind() {
+        // So a socket tells that its time is over (socket(7)).
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", patience.as_secs_f64()))
+        }
+        _ => error,
+    })?;
     body(&answer)
 }
 
@@ -77,6 +90,17 @@ mod tests {
         ] {
             assert!(page(answer).unwrap_err().contains(why), "{answer}");
         }
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let _listens = std::os::unix::net::UnixListener::bind(http_socket_of(folder.path())).unwrap();
+        let error = get_within(folder.path(), "/status", Duration::from_millis(20)).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (io::ErrorKind::TimedOut, "no answer in 0.02 s")
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ const LAST: &str = "warnings";
 pub(super) fn show(context: &Context, format: Format) -> Result<Exit, Failure> {
     let running = control::running(context)?;
     let data = &context.settings.data.value;
-    let (status, trouble) = ask(data);
+    let (status, trouble) = ask(data, &running)?;
     let mut warnings = warnings(&running, &status);
     warnings.extend(trouble);
     if format == Format::Table {
@@ -97,19 +97,23 @@ pub(super) fn show(context: &Context, format: Format) -> Result<Exit, Failure> {
 }
 
 /// The status page; null where there is none, and what to say of that. A daemon without the socket is older, or going
-/// away: what is known of it is shown all the same.
-fn ask(data: &Path) -> (Value, Option<String>) {
+/// away: what is known of it is shown all the same. One that hangs is not there for anybody.
+fn ask(data: &Path, running: &Running) -> Result<(Value, Option<String>), Failure> {
     let why = match pages::get(data, "/status") {
         Ok(text) => match serde_json::from_str(&text) {
-            Ok(status) => return (status, None),
+            Ok(status) => return Ok((status, None)),
             Err(error) => error.to_string(),
         },
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return (Value::Null, None);
+            return Ok((Value::Null, None));
+        }
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            let what = format!("the daemon (process {}) hangs: {}", running.pid, plain(&error));
+            return Err(Failure::unreachable(what, "see what it said with: klog broker logs"));
         }
         Err(error) => plain(&error),
     };
-    (Value::Null, Some(format!("the daemon does not tell its status: {why}")))
+    Ok((Value::Null, Some(format!("the daemon does not tell its status: {why}"))))
 }
 
 pub(super) fn metrics(context: &Context, format: MetricsFormat) -> Result<Exit, Failure> {

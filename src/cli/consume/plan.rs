@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Args;
+use super::{Args, ResetTo};
 use crate::cli::context::Context;
 use crate::cli::envelope::Values;
 use crate::cli::exit::Failure;
@@ -63,12 +63,6 @@ impl Plan {
     pub(super) fn new(args: &Args, context: &Context) -> Result<Plan, Failure> {
         let now = SystemClock::default().wall_ms();
         let (start, stop) = where_from(args, now)?;
-        let mut topics: Vec<String> = Vec::new();
-        for topic in &args.topics {
-            if !topics.contains(topic) {
-                topics.push(topic.clone());
-            }
-        }
         let (stop, until) = match &args.until {
             None => (stop, None),
             Some(_) if stop.is_some() => {
@@ -80,7 +74,7 @@ impl Plan {
             },
         };
         Ok(Plan {
-            topics,
+            topics: lists::once(args.topics.clone()),
             partitions: args.partitions.as_deref().map(lists::partitions).transpose().map_err(wrong("-p"))?,
             group: args.group.clone(),
             start,
@@ -90,7 +84,7 @@ impl Plan {
             count: args.count,
             idle: duration("--idle", args.idle.as_deref())?,
             deadline: duration("--deadline", args.deadline.as_deref())?,
-            commit: args.group.is_some() && !args.no_commit,
+            commit: args.group.is_some() && !args.no_commit && context.settings.client.auto_commit,
             control: args.control,
             output: output(args)?,
             options: options(args, context.settings.client.clone()),
@@ -110,9 +104,9 @@ fn duration(flag: &'static str, text: Option<&str>) -> Result<Option<Duration>, 
 fn options(args: &Args, mut options: ClientOptions) -> ClientOptions {
     if let Some(reset) = args.reset {
         options.reset = match reset {
-            super::ResetTo::Start => Reset::Start,
-            super::ResetTo::End => Reset::End,
-            super::ResetTo::Fail => Reset::Fail,
+            ResetTo::Start => Reset::Start,
+            ResetTo::End => Reset::End,
+            ResetTo::Fail => Reset::Fail,
         };
     }
     if args.read_uncommitted {
@@ -166,6 +160,8 @@ fn where_from(args: &Args, now: i64) -> Result<(Position, Option<Position>), Fai
         return Ok((Position::Time(time), None));
     }
     match args.offset.as_deref() {
+        // Nobody has a stored offset then.
+        None if !grouped && args.reset == Some(ResetTo::End) => Ok((Position::End, None)),
         None => Ok((Position::Start, None)),
         Some("stored") if grouped => Ok((Position::Start, None)),
         Some("stored") => Err(wrong("-o")("stored offsets belong to a group; name it with -g".to_owned())),

@@ -388,6 +388,27 @@ impl<'c> Reader<'c> {
     /// What the end asks for: deliver, commit, leave, say.
     async fn finish(mut self, end: End) -> Result<Exit, Failure> {
         output::detail(self.context, &format!("stopped: {}", self.reason(end)));
+        let handed_over = self.hand_over(end).await;
+        // Whatever came of that: a member that stays would keep its partitions from the others.
+        self.leave().await;
+        handed_over?;
+        if end != End::HangUp && output::stderr_is_lively(self.context) && !std::io::stdout().is_terminal() {
+            output::notice(self.context, &format!("{} records consumed", self.records));
+        }
+        if end == End::Deadline
+            && let Some(count) = self.plan.count
+        {
+            return Err(Failure::new(
+                Exit::NotInTime,
+                format!("{} of {count} records came before the deadline", self.records),
+                "give a longer --deadline, or fewer records with -n",
+            ));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Delivers and commits what the end asks for.
+    async fn hand_over(&mut self, end: End) -> Result<(), Failure> {
         match end {
             End::HangUp => {}
             End::Signal => {
@@ -402,20 +423,7 @@ impl<'c> Reader<'c> {
                 }
             }
         }
-        self.leave().await;
-        if end != End::HangUp && output::stderr_is_lively(self.context) && !std::io::stdout().is_terminal() {
-            output::notice(self.context, &format!("{} records consumed", self.records));
-        }
-        if end == End::Deadline
-            && let Some(count) = self.plan.count
-        {
-            return Err(Failure::new(
-                Exit::NotInTime,
-                format!("{} of {count} records came before the deadline", self.records),
-                "give a longer --deadline, or fewer records with -n",
-            ));
-        }
-        Ok(Exit::Done)
+        Ok(())
     }
 
     fn reason(&self, end: End) -> &'static str {

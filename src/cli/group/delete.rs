@@ -4,7 +4,7 @@ use super::about;
 use crate::cli::context::{Context, block_on};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::topic::worse;
-use crate::cli::{completions, output};
+use crate::cli::{completions, lists, output};
 use crate::client::ClientError;
 use crate::client::admin::Operation;
 
@@ -27,14 +27,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let names = args.groups.join(", ");
+    let groups = lists::once(args.groups);
+    let names = groups.join(", ");
     if !args.yes && !output::confirm(&format!("Delete {names} with all offsets?"), true) {
         return Err(Failure::failed(format!("nothing deleted: {names}"), "answer y, or give -y"));
     }
     block_on(async {
         let client = context.client().await?;
         let mut exit = Exit::Done;
-        for (name, outcome) in args.groups.iter().zip(client.delete_groups(&args.groups).await) {
+        for (name, outcome) in groups.iter().zip(client.delete_groups(&groups).await) {
             match outcome {
                 Ok(()) => output::notice(context, &format!("deleted group {name}")),
                 Err(error) if args.if_exists && is(&error, GROUP_ID_NOT_FOUND) => {

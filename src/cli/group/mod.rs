@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::held::{self, OpenTransaction};
-use super::output::rows::{Format, Output, Rows};
+use super::output::rows::{Format, Output, Rows, printable};
 use super::rights::{self, Need};
 use super::topic::worse;
 use super::{completions, glob, output};
@@ -236,6 +236,7 @@ fn described_text(group: &GroupDescription, open: &[OpenTransaction]) -> String 
     if !group.protocol.is_empty() {
         out += &format!(", assignor {}", group.protocol);
     }
+    let mut out = printable(&out);
     out += &format!(", coordinator node {}\n", group.coordinator);
     let mut rows = Rows::new(&MEMBER_COLUMNS);
     members(group, &mut rows);

@@ -32,8 +32,11 @@ pub fn detail(context: &Context, text: &str) {
     }
 }
 
-/// A line on stderr, whatever `-q` says. A stderr that is closed or full is no reason to fail.
+/// A line on stderr, whatever `-q` says; names in it do not steer the terminal. A stderr that is closed or full is no
+/// reason to fail.
 pub fn complain(text: &str) {
+    let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    let text = text.replace(steers, "\u{fffd}");
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

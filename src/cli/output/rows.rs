@@ -160,7 +160,7 @@ fn escape(cell: &str) -> String {
 }
 
 /// Control characters of foreign text never reach a terminal.
-fn printable(cell: &str) -> String {
+pub fn printable(cell: &str) -> String {
     cell.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 

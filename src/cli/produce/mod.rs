@@ -26,7 +26,7 @@ use pump::Pump;
 #[command(after_help = "Examples:\n  \
     git log --oneline | klog produce commits\n  \
     klog produce events -K : -H source=cron < pairs.txt\n  \
-    klog produce --txn < all.txt orders            all of it or nothing\n  \
+    klog produce orders --txn < all.txt            all of it or nothing\n  \
     klog consume a -J | jq -c '.topic=\"b\"' | klog produce -J")]
 pub struct Args {
     /// The topic; made by the broker where that is allowed (with -J the records may name theirs)

@@ -4,7 +4,7 @@ use super::{not_found, setting, worse};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::nearest::distance;
-use crate::cli::{completions, output};
+use crate::cli::{completions, lists, output};
 use crate::client::admin::{ConfigChange, Operation};
 use crate::client::{Client, ClientError};
 
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let client = context.client().await?;
     let mut exit = Exit::Done;
     // Partitions can not be taken back: they come only where all else was done.
-    let mut done = args.names;
+    let mut done = lists::once(args.names);
     if !changes.is_empty() {
         are_settings(context, &client, &done, &args.delete_config).await?;
         let outcomes = client.alter_topic_configs(&done, &changes).await;

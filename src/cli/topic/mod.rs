@@ -12,7 +12,7 @@ use super::context::{Context, block_on};
 use super::exit::{Exit, Failure};
 use super::output::rows::{Format, Output, Rows};
 use super::rights::{self, Need};
-use super::{completions, glob, output};
+use super::{completions, glob, lists, output};
 use crate::client::admin::{NewTopic, Operation};
 use crate::client::{Client, ClientError};
 use crate::model::name::check_topic;
@@ -134,8 +134,8 @@ fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
     for name in &args.names {
         check_topic(name).map_err(|wrong| Failure::usage(wrong.to_string(), "choose another name"))?;
     }
-    let wanted: Vec<NewTopic> = args
-        .names
+    let names = lists::once(args.names);
+    let wanted: Vec<NewTopic> = names
         .iter()
         .map(|name| NewTopic {
             name: name.clone(),
@@ -149,7 +149,7 @@ fn create(context: &Context, args: CreateArgs) -> Result<Exit, Failure> {
         let made = client.create_topics(&wanted).await.map_err(|error| context.explain(&error))?;
         let mut rows = Rows::new(&["topic", "partitions", "replicas", "id"]);
         let mut exit = Exit::Done;
-        for (name, outcome) in args.names.iter().zip(made) {
+        for (name, outcome) in names.iter().zip(made) {
             match outcome {
                 Ok(topic) => {
                     output::notice(context, &format!("created topic {name}{}", partitions(topic.partitions)));
@@ -232,16 +232,17 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
 }
 
 fn delete(context: &Context, args: DeleteArgs) -> Result<Exit, Failure> {
-    let names = args.names.join(", ");
-    let question = format!("Delete {names} with all records?");
+    let names = lists::once(args.names);
+    let shown = names.join(", ");
+    let question = format!("Delete {shown} with all records?");
     if !args.yes && !output::confirm(&question, true) {
-        return Err(Failure::failed(format!("nothing deleted: {names}"), "answer y, or give -y"));
+        return Err(Failure::failed(format!("nothing deleted: {shown}"), "answer y, or give -y"));
     }
     block_on(async {
         let client = context.client().await?;
-        let outcomes = client.delete_topics(&args.names).await.map_err(|error| context.explain(&error))?;
+        let outcomes = client.delete_topics(&names).await.map_err(|error| context.explain(&error))?;
         let mut exit = Exit::Done;
-        for (name, outcome) in args.names.iter().zip(outcomes) {
+        for (name, outcome) in names.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => output::notice(context, &format!("deleted topic {name}")),
                 Err(ClientError::UnknownTopic(_)) if args.if_exists => {

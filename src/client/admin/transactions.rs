@@ -76,9 +76,27 @@ pub struct PartitionProducer {
     pub first_offset: Option<i64>,
 }
 
+/// The states that Kafka 4.3 has. The broker is asked all the same: a newer one may have more.
+const STATES: [&str; 8] = [
+    "Empty",
+    "Ongoing",
+    "PrepareCommit",
+    "PrepareAbort",
+    "CompleteCommit",
+    "CompleteAbort",
+    "Dead",
+    "PrepareEpochFence",
+];
+
+/// A state as brokers know it, which heed the case of letters.
+fn as_kafka_writes(state: &str) -> String {
+    let known = STATES.into_iter().find(|known| known.eq_ignore_ascii_case(state));
+    known.unwrap_or(state).to_owned()
+}
+
 impl Client {
-    /// Transactional ids of all coordinators, by id; `producers` and `states` choose some (empty: all), `longer_ms` only
-    /// those with a transaction that runs for longer.
+    /// Transactional ids of all coordinators, by id; `producers` and `states` (in any case) choose some (empty: all),
+    /// `longer_ms` only those with a transaction that runs for longer.
     ///
     /// # Errors
     /// Failures of the connection, after `api_timeout`; what a broker says; [`ClientError::Option`] for a state that
@@ -93,7 +111,7 @@ impl Client {
         let mut all = Vec::new();
         for node in nodes {
             let request = ListTransactionsRequest {
-                state_filters: states.to_vec(),
+                state_filters: states.iter().map(|state| as_kafka_writes(state)).collect(),
                 producer_id_filters: producers.to_vec(),
                 duration_filter: longer_ms.unwrap_or(-1),
                 transactional_id_pattern: None,
@@ -116,7 +134,9 @@ impl Client {
                 }
             };
             if let Some(state) = answer.unknown_state_filters.first() {
-                return Err(ClientError::Option(format!("{state:?} is no state of a transaction")));
+                let allowed = STATES.join(", ");
+                let text = format!("{state:?} is no state of a transaction; allowed: {allowed}");
+                return Err(ClientError::Option(text));
             }
             all.extend(answer.transaction_states.into_iter().map(|one| ListedTransaction {
                 id: one.transactional_id,
