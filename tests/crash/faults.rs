@@ -212,6 +212,27 @@ fn a_batch_sent_again_is_known_though_its_records_are_deleted() {
 }
 
 #[test]
+fn a_folder_that_can_not_be_opened_for_a_sync_is_synced_by_the_next() {
+    let disk = SimDisk::new(13);
+    let node = open(&disk);
+    append_values(&node.log, 4).unwrap();
+    disk.lack_files(1);
+    assert_eq!(node.log.sync().unwrap(), 4, "files of other segments are closed for it");
+    for _ in 0..20 {
+        append_values(&node.log, 4).unwrap();
+    }
+    let end = node.log.log_end();
+    disk.lack_files(2);
+    assert!(matches!(node.log.sync(), Err(StorageError::Io { .. })));
+    assert_eq!((node.log.log_end(), node.log.durable_end()), (end, 4), "nothing is cut, nothing counts");
+    append_values(&node.log, 1).unwrap();
+    assert_eq!(node.log.sync().unwrap(), end + 1);
+    drop(node);
+    disk.restart();
+    assert_eq!(read_all(&open(&disk).log, end + 1), ((0..=end).collect(), vec![]));
+}
+
+#[test]
 fn a_deleted_topic_leaves_its_name_and_a_foreign_folder_is_left_alone() {
     let disk = SimDisk::new(1);
     let node = open(&disk);
