@@ -567,7 +567,14 @@ impl Partition {
     /// Tells everyone who waits that it will not come: what is not durable now never will be.
     fn fail(&self, error: BrokerError) {
         if !self.gone.load(Ordering::Acquire) {
-            tracing::error!(partition = %self.id(), %error, "the log could not be synced and takes no more appends");
+            match self.log.is_failed() {
+                true => {
+                    tracing::error!(partition = %self.id(), %error,
+                        "the log could not be synced and takes no more appends");
+                }
+                false => tracing::error!(partition = %self.id(), %error,
+                    "the log could not be synced; the next sync covers what this one had to"),
+            }
         }
         let mut waiting = lock(&self.waiting);
         let synced = std::mem::take(&mut waiting.synced);

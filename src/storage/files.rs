@@ -1,10 +1,22 @@
 //! How many segments may have their file open: the least recently used ones are closed, never one with unsynced bytes.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::segment::Segment;
 use super::{Disk, held};
+
+/// "Too many open files" (Linux), in the system and in the process.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Whether something could not be opened since the process or the system has too many files open: nothing was done then,
+/// and it can be tried again.
+pub(super) fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
 
 /// The open files of one data folder's logs.
 ///
@@ -45,6 +57,17 @@ impl Files {
     /// Closes up to a quarter now, for when the system says that there are too many.
     pub(super) fn relieve(&self) {
         Self::close_some(&mut held(&self.open), self.limit / 4 + 1);
+    }
+
+    /// Syncs a folder, which has to be opened for it: where the system says that there are too many files, some are closed.
+    pub(super) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        match self.disk.sync_dir(path) {
+            Err(error) if is_out_of_files(&error) => {
+                self.relieve();
+                self.disk.sync_dir(path)
+            }
+            done => done,
+        }
     }
 
     fn close_some(open: &mut Vec<Weak<Segment>>, count: usize) {

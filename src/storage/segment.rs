@@ -12,7 +12,7 @@ use super::checked::Checked;
 use super::checkpoint::{read_raw, replace_raw};
 use super::compact::output::Finished;
 use super::disk::Mode;
-use super::files::Files;
+use super::files::{Files, is_out_of_files};
 use super::index::{self, OffsetEntry, TimeEntry};
 use super::map::Map;
 use super::{DiskFile, StorageError, held};
@@ -220,7 +220,7 @@ impl Segment {
             return Err(StorageError::io("opening", &self.path)(io::ErrorKind::NotFound.into()));
         }
         let mut opened = self.files.disk().open(&self.path, Mode::Write);
-        if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(EMFILE)) {
+        if opened.as_ref().is_err_and(is_out_of_files) {
             drop(slot);
             self.files.relieve();
             slot = held(&self.slot);
@@ -626,8 +626,6 @@ impl Segment {
 
 /// The interval of a rebuilt index (Kafka's default); what the topic says matters only for its size.
 pub(super) const DEFAULT_INTERVAL: u32 = 4096;
-/// "Too many open files" (Linux).
-const EMFILE: i32 = 24;
 
 impl Growing {
     pub(super) const EMPTY: Self = Self {

@@ -15,6 +15,7 @@ use super::disk::{Disk, DiskFile, Entry, Lock, Mode};
 
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -68,6 +69,7 @@ struct State {
     capacity: Option<u64>,
     failing_sync: Option<u64>,
     failing_write: Option<u64>,
+    lacking_files: u64,
 }
 
 /// The simulated disk.
@@ -171,6 +173,11 @@ impl SimDisk {
     /// The `after`-th write from now on (0 is the next) fails with EIO, once.
     pub fn fail_write(&self, after: u64) {
         self.state().failing_write = Some(after);
+    }
+
+    /// The next `count` syncs of a folder fail with EMFILE: it can not be opened, and nothing happens to it.
+    pub fn lack_files(&self, count: u64) {
+        self.state().lacking_files = count;
     }
 
     /// Flips one bit of a file, in memory and on the disk.
@@ -405,6 +412,10 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.alive(state.life)?;
+        if state.lacking_files > 0 {
+            state.lacking_files -= 1;
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         state.syncs += 1;
         state.step()?;
         let (done, pending) = std::mem::take(&mut state.pending)

@@ -183,6 +183,56 @@ fn known_after(age_ms: i64, end: &str) {
 }
 
 #[test]
+fn a_batch_sent_again_is_known_though_its_records_are_deleted() {
+    // Not in the checkpoint, in one that knows of no producers, in one that has an earlier batch of it.
+    for (checkpointed, earlier) in [(false, false), (true, false), (true, true)] {
+        let disk = SimDisk::new(12);
+        let node = open(&disk);
+        append_values(&node.log, 1).unwrap(); // 0
+        if earlier {
+            append(&node.log, &batch(1, 2, stamp(0))).unwrap(); // 1, 2
+        }
+        if checkpointed {
+            node.log.checkpoint().unwrap();
+            node.folder.checkpoint().unwrap();
+        }
+        let first = node.log.log_end();
+        let again = batch(first, 2, stamp(if earlier { 2 } else { 0 }));
+        append(&node.log, &again).unwrap();
+        append_values(&node.log, 2).unwrap();
+        node.log.sync().unwrap();
+        node.log.advance_start(first + 2).unwrap();
+        drop(node);
+        disk.kill();
+        let node = open(&disk);
+        let done = append(&node.log, &again).unwrap();
+        let what = format!("checkpointed: {checkpointed}, earlier: {earlier}");
+        assert!(done.duplicate && done.base_offset == first, "{what}: {done:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_can_not_be_opened_for_a_sync_is_synced_by_the_next() {
+    let disk = SimDisk::new(13);
+    let node = open(&disk);
+    append_values(&node.log, 4).unwrap();
+    disk.lack_files(1);
+    assert_eq!(node.log.sync().unwrap(), 4, "files of other segments are closed for it");
+    for _ in 0..20 {
+        append_values(&node.log, 4).unwrap();
+    }
+    let end = node.log.log_end();
+    disk.lack_files(2);
+    assert!(matches!(node.log.sync(), Err(StorageError::Io { .. })));
+    assert_eq!((node.log.log_end(), node.log.durable_end()), (end, 4), "nothing is cut, nothing counts");
+    append_values(&node.log, 1).unwrap();
+    assert_eq!(node.log.sync().unwrap(), end + 1);
+    drop(node);
+    disk.restart();
+    assert_eq!(read_all(&open(&disk).log, end + 1), ((0..=end).collect(), vec![]));
+}
+
+#[test]
 fn a_deleted_topic_leaves_its_name_and_a_foreign_folder_is_left_alone() {
     let disk = SimDisk::new(1);
     let node = open(&disk);

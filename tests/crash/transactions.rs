@@ -305,6 +305,38 @@ fn deleted_records_do_not_hide_an_open_transaction() {
     assert_eq!(node.log.last_stable(upto + 1), upto + 1);
 }
 
+#[test]
+fn a_marker_below_a_moved_start_still_ends_its_transaction() {
+    for checkpointed in [true, false] {
+        let disk = SimDisk::new(8);
+        let node = open(&disk);
+        let log = &node.log;
+        data(log, 1, 2).unwrap(); // 0, 1
+        if checkpointed {
+            log.checkpoint().unwrap();
+            node.folder.checkpoint().unwrap();
+        }
+        append_values(log, 1).unwrap(); // 2
+        end(log, 1, false).unwrap(); // 3
+        data(log, 2, 1).unwrap(); // 4
+        append_values(log, 2).unwrap(); // 5, 6
+        log.sync().unwrap();
+        log.advance_start(5).unwrap();
+        assert_eq!(log.last_stable(7), 5);
+        drop(node);
+        disk.kill();
+        let node = open(&disk);
+        node.log.size().unwrap();
+        assert_eq!((node.log.log_start(), node.log.log_end()), (5, 7));
+        let open: Vec<_> = node.log.active_producers().unwrap();
+        let open: Vec<_> = open.iter().map(|one| (one.producer_id, one.transaction_from)).collect();
+        assert_eq!(open, [(1, -1), (2, 4)], "checkpointed: {checkpointed}");
+        end(&node.log, 2, true).unwrap(); // 7
+        node.log.sync().unwrap();
+        assert_eq!(node.log.last_stable(8), 8, "checkpointed: {checkpointed}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Operation {
     Data(i64, u8),

@@ -31,7 +31,7 @@ struct State {
     /// takes its producer's out: what was found before it no longer counts.
     verifying: BTreeSet<(i64, u64)>,
     next_verification: u64,
-    /// Offset of the last record appended, -1 for none by this shard.
+    /// Offset of the last record that the core knows of, -1 for none.
     appended: i64,
 }
 
@@ -75,13 +75,15 @@ impl Shard {
             tracing::warn!(skipped, "records of the offsets topic can not be read and were passed over");
         }
         let core = Core::restore(rules, durable, now);
+        // What was read back may lie in a tail that no sync has covered yet.
+        let appended = partition.log_end() - 1;
         let state = State {
             core,
             parked: HashMap::new(),
             next_ticket: 0,
             verifying: BTreeSet::new(),
             next_verification: 0,
-            appended: -1,
+            appended,
         };
         Ok(Self { partition, state: Mutex::new(state), lost: AtomicBool::new(false) })
     }
@@ -419,6 +421,19 @@ mod tests {
         }
         let stable = partition.marks().last_stable;
         assert!(stable < partition.log_end(), "compaction stays below what is open: {stable}");
+    }
+
+    #[tokio::test]
+    async fn what_a_shard_read_back_is_told_once_it_is_durable() {
+        let (_broker, partition) = broker().await;
+        assert_eq!(load(&partition).read(|_| ()).unwrap().1, partition.log_end() - 1);
+        let shard = load(&partition);
+        commit(&shard, (9, 0), shard.verify(9, 0).as_ref(), 1).unwrap();
+        let marker = end(&shard, (9, 0), true).unwrap();
+        shard.lose();
+        let shard = load(&partition);
+        assert_eq!(told(&shard), (Some(1), false));
+        assert_eq!(shard.read(|_| ()).unwrap().1, marker, "its tail may not be synced yet");
     }
 
     #[tokio::test]

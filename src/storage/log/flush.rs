@@ -1,10 +1,11 @@
-//! Syncing: everything appended before the call is made durable, each file once; a failure is never retried.
+//! Syncing: everything appended before the call is made durable, each file once; a failed one is never retried.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Boundary, Core, Log, Writer};
+use crate::storage::files::is_out_of_files;
 use crate::storage::segment::Segment;
 use crate::storage::{StorageError, held};
 
@@ -22,6 +23,7 @@ impl Log {
     ///
     /// # Errors
     /// `Failed`: the log is latched, cut to what was durable before. `Closed` after [`Log::close`] or [`Log::delete`].
+    /// `Io`: too many files are open for the folder to be; nothing is lost, and the next sync covers what this one had to.
     pub fn sync(&self) -> Result<i64, StorageError> {
         let Some(core) = self.core.get() else { return Ok(self.durable_end()) };
         let _turn = held(&core.flushing);
@@ -36,6 +38,11 @@ impl Log {
             return Err(StorageError::Failed { log: self.name.clone(), reason: reason.clone() });
         }
         if let Err(error) = done {
+            if is_out_of_files(&error) {
+                // The folder could not be opened, so nothing was tried on it: all that was due stays due.
+                writer.dir_dirty |= due.dir;
+                return Err(StorageError::io("syncing", &self.dir)(error));
+            }
             return Err(self.latch(&mut writer, &error));
         }
         self.settle(core, &mut writer, &due);
@@ -71,7 +78,7 @@ impl Log {
             segment.file().map_err(into_io)?.sync()?;
         }
         if due.dir {
-            self.folder.disk().sync_dir(&self.dir)?;
+            self.folder.files().sync_dir(&self.dir)?;
         }
         if due.note {
             self.folder.sync_journal().map_err(into_io)?;

@@ -195,6 +195,10 @@ impl Log {
             active = self.begin_behind(&mut segments, active, start)?;
         }
         let end = end.max(start);
+        // Producers are replayed from the bytes: what a moved start hides may end a transaction that a snapshot has as
+        // open, or be sent again.
+        let first = found.segments.keys().next().copied().unwrap_or(start);
+        let replayed_from = entry.map_or(first, |entry| entry.recovery_point).max(first);
         let boundary = Boundary { base: active.base, position: active.size(), offset: end };
         let mut writer = self.writer(active, boundary);
         // One that was believed clean is in no journal yet: what is written to it from here on would be missed again.
@@ -205,7 +209,7 @@ impl Log {
         self.end.store(end, Ordering::Release);
         self.durable.store(end, Ordering::Release);
         let core = core(segments, writer, damaged);
-        self.replay(&core, &found, entry, if dirty { recovery_point.min(end) } else { end })?;
+        self.replay(&core, &found, entry, if dirty { replayed_from.min(end) } else { end })?;
         let mut report = recovery.report;
         report.log_start = start;
         report.log_end = end;
@@ -265,7 +269,8 @@ impl Log {
         let disk = self.folder.disk().as_ref();
         let (start, end, now_ms) = (self.log_start(), self.log_end(), self.folder.now_ms());
         let mut writer = core.writer.lock().unwrap_or_else(|held| held.into_inner());
-        let mut producers_from = if entry.is_some_and(|entry| !entry.producers) { trusted } else { start };
+        let first = core.segments().first().map_or(start, |segment| segment.base);
+        let mut producers_from = if entry.is_some_and(|entry| !entry.producers) { trusted } else { first };
         for &offset in found.snapshots.iter().rev() {
             let path = self.dir.join(file_name(offset, "snapshot"));
             if offset > trusted {
@@ -276,7 +281,7 @@ impl Log {
                 && let Some(producers) = Producers::from_snapshot(&bytes, now_ms)
             {
                 writer.producers = producers;
-                producers_from = offset.max(start);
+                producers_from = offset.max(first);
                 writer.snapshot_at = offset;
                 writer.snapshots.push_front(offset);
             } else if !writer.snapshots.is_empty() {
@@ -290,7 +295,7 @@ impl Log {
         {
             writer.epochs = epochs;
             writer.epochs_dirty = writer.epochs.cut_end(end);
-            epochs_from = trusted;
+            epochs_from = trusted.max(start);
         }
         self.first_stamp(&mut writer)?;
         if !writer.producers.is_empty() {
