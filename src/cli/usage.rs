@@ -67,7 +67,8 @@ fn next(error: &clap::Error, path: &str) -> String {
         .find_map(|kind| error.get(kind))
         .and_then(|value| match value {
             ContextValue::String(one) => Some(one.clone()),
-            ContextValue::Strings(several) => several.first().cloned(),
+            // The most similar comes last.
+            ContextValue::Strings(several) => several.last().cloned(),
             _ => None,
         });
     match suggestion {

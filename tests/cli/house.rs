@@ -18,6 +18,7 @@ const CASES: &[Case] = &[
     ("--version", 0, concat!("klog ", env!("CARGO_PKG_VERSION"), "\n"), &[]),
     ("-V", 0, concat!("klog ", env!("CARGO_PKG_VERSION"), "\n"), &[]),
     ("topci", 2, "", &["klog: unrecognized subcommand 'topci'\n", "did you mean topic?", "klog --help"]),
+    ("produc", 2, "", &["did you mean produce?"]),
     ("topic lst", 2, "", &["unrecognized subcommand 'lst'", "did you mean list?", "klog topic --help"]),
     ("topic list --internl", 2, "", &["unexpected argument '--internl'", "did you mean --internal?"]),
     ("topic create", 2, "", &["required", "<NAME>", "see: klog topic create --help"]),
