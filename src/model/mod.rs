@@ -3,4 +3,5 @@
 pub mod id;
 pub mod name;
 pub mod time;
+pub mod txn;
 pub mod units;

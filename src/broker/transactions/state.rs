@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::id::TopicPartition;
+use crate::model::txn::STATES;
 use crate::schema::SchemaError;
 use crate::schema::transactions::{TransactionLogKey, TransactionLogValue, TransactionPartitions};
 
@@ -32,18 +33,6 @@ pub enum Status {
     CompleteAbort,
 }
 
-/// All states as Kafka knows them, at their number; the last two are never seen here.
-const NAMES: [&str; 8] = [
-    "Empty",
-    "Ongoing",
-    "PrepareCommit",
-    "PrepareAbort",
-    "CompleteCommit",
-    "CompleteAbort",
-    "Dead",
-    "PrepareEpochFence",
-];
-
 impl Status {
     const ALL: [Self; 6] = [
         Self::Empty,
@@ -56,12 +45,12 @@ impl Status {
 
     /// Kafka's name of the state.
     pub fn name(self) -> &'static str {
-        NAMES[self as usize]
+        STATES[self as usize]
     }
 
     /// Whether Kafka knows a state of that name.
     pub fn is_name(name: &str) -> bool {
-        NAMES.contains(&name)
+        STATES.contains(&name)
     }
 
     /// Whether the end is decided and its markers are being written.

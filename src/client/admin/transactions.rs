@@ -7,6 +7,7 @@ use crate::client::producer::DEFAULT_TIMEOUT;
 use crate::client::retry::{Attempts, refresh_after};
 use crate::client::{Client, ClientError};
 use crate::model::id::TopicPartition;
+use crate::model::txn::STATES;
 use crate::wire::api::ApiKey;
 use crate::wire::error::ErrorCode;
 use crate::wire::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
@@ -76,19 +77,7 @@ pub struct PartitionProducer {
     pub first_offset: Option<i64>,
 }
 
-/// The states that Kafka 4.3 has. The broker is asked all the same: a newer one may have more.
-const STATES: [&str; 8] = [
-    "Empty",
-    "Ongoing",
-    "PrepareCommit",
-    "PrepareAbort",
-    "CompleteCommit",
-    "CompleteAbort",
-    "Dead",
-    "PrepareEpochFence",
-];
-
-/// A state as brokers know it, which heed the case of letters.
+/// A state as brokers know it, which heed the case of letters; one that is not known here is left to them.
 fn as_kafka_writes(state: &str) -> String {
     let known = STATES.into_iter().find(|known| known.eq_ignore_ascii_case(state));
     known.unwrap_or(state).to_owned()
