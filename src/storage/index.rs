@@ -5,6 +5,8 @@
 //! brought it, written only when later than the entry before. Both are big-endian and ascending, so that the bytes
 //! themselves are searched, mapped or not.
 
+use crate::record::BatchHeader;
+
 /// Bytes of an offset index entry.
 pub(super) const OFFSET_ENTRY: usize = 8;
 /// Bytes of a time index entry.
@@ -17,6 +19,13 @@ pub(super) struct OffsetEntry {
     pub(super) relative: i32,
     /// Where that batch starts.
     pub(super) position: u32,
+}
+
+impl OffsetEntry {
+    /// Whether the batch that it leads to, in a segment from `base`, is the one that it was made of.
+    pub(super) fn is_of(&self, base: i64, header: &BatchHeader) -> bool {
+        header.last_offset() - base == i64::from(self.relative)
+    }
 }
 
 /// One entry of `.timeindex`.

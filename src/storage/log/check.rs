@@ -1,5 +1,6 @@
 //! Reading for others only what is as it was written: what was neither written nor checked of late is checked, checksums
-//! and offsets, before it is planned; it never looks further than what is wanted.
+//! and offsets, before it is planned; it never looks further than the plan and, behind damage, the next batch that the
+//! index knows.
 //!
 //! A batch's own base offset and length are not under its checksum. They are held against the index and against the
 //! batches around it, so that a flipped bit in one does not hide a batch or move a reader.
@@ -85,7 +86,7 @@ impl Log {
             }
             if let Some(header) = window.due(at, segment.base, expected, Some(end)).map_err(failed)? {
                 if header.last_offset() >= from {
-                    segment.set_checked(good_from..at);
+                    segment.set_checked(good_from..at + header.size() as u64);
                     return Ok(Some(Located { position: at, header }));
                 }
                 at += header.size() as u64;
@@ -146,7 +147,7 @@ fn begin(segment: &Arc<Segment>, window: &mut Window<'_>, from: i64) -> Result<(
             .good(position, segment.base, segment.base)
             .map_err(StorageError::io("reading", &segment.path("log")))?;
         if let Some(header) = header
-            && header.last_offset() - segment.base == i64::from(entry.relative)
+            && entry.is_of(segment.base, &header)
         {
             return Ok((position, header.base_offset));
         }
@@ -164,9 +165,8 @@ fn due_at(
 ) -> Result<Option<i64>, StorageError> {
     let start = entry.map_or(0, |entry| u64::from(entry.position));
     if found.position == start {
-        let last = found.header.last_offset() - segment.base;
         return Ok(match entry {
-            Some(entry) => (last == i64::from(entry.relative)).then_some(found.header.base_offset),
+            Some(entry) => entry.is_of(segment.base, &found.header).then_some(found.header.base_offset),
             None => Some(segment.base),
         });
     }

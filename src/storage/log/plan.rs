@@ -11,7 +11,7 @@ use super::{Core, Log};
 use crate::record::empty_batch;
 use crate::storage::batches::{Located, Step, Walk};
 use crate::storage::disk::{self, MemoryFile, NoFile};
-use crate::storage::index;
+use crate::storage::index::{self, OffsetEntry};
 use crate::storage::segment::Segment;
 use crate::storage::{DiskFile, StorageError};
 
@@ -146,7 +146,7 @@ impl Log {
         }
         let entry = segment.with_indexes(|offsets, _| index::floor(offsets, from - segment.base))?;
         let mut at = entry.map_or(0, |entry| u64::from(entry.position));
-        let mut indexed = entry.map(|entry| segment.base + i64::from(entry.relative));
+        let mut indexed = entry;
         for damage in core.damaged.iter().filter(|damage| damage.base == segment.base) {
             if damage.offsets.contains(&from) {
                 return Err(self.damaged(damage.offsets.clone()));
@@ -161,8 +161,9 @@ impl Log {
         loop {
             let step = walk.step().map_err(StorageError::io("reading", &segment.path("log")))?;
             // Where the index leads there is the batch that it says, or one of the two has rotted.
-            let last = indexed.take();
-            if last.is_some_and(|last| !matches!(step, Step::Batch(it) if it.header.last_offset() == last)) {
+            if let Some(entry) = indexed.take()
+                && !leads_to(&entry, segment, &step)
+            {
                 return self.locate_checked(core, segment, from);
             }
             match step {
@@ -213,8 +214,8 @@ impl Log {
         // An entry that leads to another batch than it says leads nowhere.
         let entry = entry.filter(|entry| {
             let at = u64::from(entry.position);
-            at > first.position
-                && matches!(Walk::new(file, at, size).step(), Ok(Step::Batch(it)) if it.header.last_offset() == segment.base + i64::from(entry.relative))
+            let step = Walk::new(file, at, size).step();
+            at > first.position && step.is_ok_and(|step| leads_to(entry, segment, &step))
         });
         let from = entry.map_or(first.position, |entry| u64::from(entry.position));
         let mut walk = Walk::new(file, from, size);
@@ -272,4 +273,9 @@ impl Log {
     pub(super) fn damaged(&self, range: std::ops::Range<i64>) -> StorageError {
         StorageError::Damaged { log: self.name.clone(), range }
     }
+}
+
+/// Whether what lies where an entry of the index leads is the batch that it says.
+fn leads_to(entry: &OffsetEntry, segment: &Segment, step: &Step) -> bool {
+    matches!(step, Step::Batch(batch) if entry.is_of(segment.base, &batch.header))
 }
